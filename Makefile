@@ -1,0 +1,99 @@
+# make help says what can be made.
+#
+# CFLAGS, CPPFLAGS and LDFLAGS of the caller are appended to, never overwritten. V=1 shows the commands.
+
+VERSION := 0.1.0
+B       ?= build
+PREFIX  ?= /usr/local
+Q       := $(if $(V),,@)
+
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := all
+
+PKG_CONFIG ?= pkg-config
+LIBS_EVERY  := libsystemd libcjson nettle sqlite3
+LIBS_SERVER := libmicrohttpd
+LIBS_CLOUD  := libcurl
+
+STD   := -std=gnu11
+WARN  := -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef \
+         -Wwrite-strings -Wformat=2 -Wimplicit-fallthrough -Wno-format-nonliteral $(if $(CI),-Werror)
+BASE_CFLAGS  := $(STD) -O2 -g -fstack-protector-strong -fPIE $(WARN)
+BASE_CPPFLAGS := -D_GNU_SOURCE -D_FORTIFY_SOURCE=2 -Iinclude -DVODHOOK_VERSION='"$(VERSION)"'
+BASE_LDFLAGS := -pie -Wl,-z,relro,-z,now -Wl,--as-needed
+PKG_CFLAGS    = $(shell $(PKG_CONFIG) --cflags $(LIBS_EVERY) $(LIBS_SERVER) $(LIBS_CLOUD) 2>/dev/null)
+
+ALL_CFLAGS    = $(BASE_CFLAGS) $(CFLAGS)
+ALL_CPPFLAGS  = $(BASE_CPPFLAGS) -DVODHOOK_LIBEXECDIR='"$(LIBEXECDIR)"' $(PKG_CFLAGS) $(CPPFLAGS)
+ALL_LDFLAGS   = $(BASE_LDFLAGS) $(LDFLAGS)
+LIBEXECDIR    = $(PREFIX)/libexec/vodhook
+
+# Everything but the two main files is one library, so that the tests link what the programs link; the linker takes
+# from it only what a program uses, and vodhook uses nothing that needs an HTTP client.
+LIB_SRC  := $(sort $(wildcard src/*/*.c))
+LIB_OBJ  := $(LIB_SRC:src/%.c=$(B)/%.o)
+PROGRAMS := $(B)/vodhook $(if $(wildcard src/main_cloud.c),$(B)/vodhook-cloud)
+
+UNIT_SRC := $(sort $(wildcard tests/unit/test_*.c))
+UNIT     := $(UNIT_SRC:tests/unit/%.c=$(B)/unit/%)
+FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+FUZZ     := $(FUZZ_SRC:tests/fuzz/%.c=$(B)/fuzz/%)
+
+## all: build build/vodhook (the default)
+.PHONY: all
+all: $(PROGRAMS)
+
+include tests/check.mk
+include systemd/install.mk
+
+# --- Building ----------------------------------------------------------------------------------------------
+
+# A stamp that changes when the flags do, so that everything is rebuilt then. It is where the least versions of the
+# libraries are checked, too.
+FLAGS_NOW = $(CC) $(ALL_CFLAGS) $(ALL_CPPFLAGS) $(ALL_LDFLAGS)
+$(B)/flags: FORCE
+	$(Q)mkdir -p $(@D)
+	$(Q)sh tests/check-libraries $(PKG_CONFIG)
+	$(Q)printf '%s\n' "$$FLAGS_NOW" | cmp -s - $@ || printf '%s\n' "$$FLAGS_NOW" >$@
+export FLAGS_NOW
+.PHONY: FORCE
+
+$(B)/%.o: src/%.c $(B)/flags
+	$(Q)mkdir -p $(@D)
+	@echo "  CC    $<"
+	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/libvodhook.a: $(LIB_OBJ)
+	$(Q)rm -f $@
+	$(Q)$(AR) rcs $@ $^
+
+$(B)/vodhook: $(B)/main.o $(B)/libvodhook.a
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $$($(PKG_CONFIG) --libs $(LIBS_EVERY) $(LIBS_SERVER))
+
+$(B)/vodhook-cloud: $(B)/main_cloud.o $(B)/libvodhook.a
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $$($(PKG_CONFIG) --libs $(LIBS_EVERY) $(LIBS_CLOUD))
+
+$(B)/unit/%: tests/unit/%.c $(B)/libvodhook.a
+	$(Q)mkdir -p $(@D)
+	@echo "  TEST  $@"
+	$(Q)$(CC) $(ALL_CPPFLAGS) -DFIXTURES='"$(CURDIR)/tests/fixtures"' $(ALL_CFLAGS) -MMD -MP $(ALL_LDFLAGS) -o $@ $< \
+	    $(B)/libvodhook.a $$($(PKG_CONFIG) --libs $(LIBS_EVERY) $(LIBS_SERVER) $(LIBS_CLOUD) cmocka)
+
+-include $(LIB_OBJ:.o=.d) $(B)/main.d $(B)/main_cloud.d $(UNIT:=.d)
+
+## run: build, and receive events on port 8080 until Ctrl-C
+.PHONY: run
+run: all
+	$(B)/vodhook
+
+## clean: remove build/
+.PHONY: clean
+clean:
+	rm -rf $(B)
+
+## help: this list
+.PHONY: help
+help:
+	@grep -hE '^## ' $(MAKEFILE_LIST) | sed -E 's/^## ([^:]*): (.*)/  make \1\t\2/' | expand -t 24

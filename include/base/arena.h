@@ -1,0 +1,21 @@
+/* arena.h: memory that is given out piece by piece and taken back all at once, up to a limit. */
+#pragma once
+
+#include <stddef.h>
+
+struct arena;
+
+/* An arena that holds at most limit bytes at a time. Returns NULL when memory runs out. */
+struct arena *arena_new(size_t limit);
+struct arena *arena_free(struct arena *a);
+
+/* n bytes, aligned for any type, or NULL when the limit or the memory is used up. Valid until arena_reset(). */
+void *arena_alloc(struct arena *a, size_t n);
+
+/* Takes everything back. What a large use added is returned to the system; the first block is kept. */
+void arena_reset(struct arena *a);
+
+static inline void arena_free_p(struct arena **a)
+{
+    arena_free(*a);
+}

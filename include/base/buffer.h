@@ -1,0 +1,37 @@
+/* buffer.h: a growing run of bytes that text is put together in. It remembers that memory ran out, so that a
+ * writer appends without checking and looks at `failed` once, at the end. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/slice.h"
+
+struct buffer {
+    char *data; /* owned; not terminated by NUL */
+    size_t len, cap;
+    bool failed; /* an append did not fit in memory; len is what stood before it */
+};
+
+/* Makes room for n more bytes and returns where they go, or NULL (and sets failed) when memory runs out. The
+ * caller writes at most n bytes there and adds what it wrote to len. */
+char *buffer_reserve(struct buffer *b, size_t n);
+
+void buffer_append(struct buffer *b, const char *data, size_t n);
+void buffer_puts(struct buffer *b, const char *s);
+void buffer_putc(struct buffer *b, char c);
+void buffer_printf(struct buffer *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Removes the first n bytes. */
+void buffer_consume(struct buffer *b, size_t n);
+
+/* Empties the buffer and forgives a failure; its memory is kept unless it grew past keep bytes. */
+void buffer_reset(struct buffer *b, size_t keep);
+
+/* Frees what it holds and leaves an empty buffer. */
+void buffer_done(struct buffer *b);
+
+static inline struct slice buffer_slice(const struct buffer *b)
+{
+    return (struct slice){b->data, b->len};
+}

@@ -1,0 +1,20 @@
+/* types.h: the table of event types. The payload key cannot be derived from the type by a rule.
+ * Source: API model of vod 2018-07-17 (PullEvents, EventContent) and the event pages of the documentation. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/slice.h"
+
+struct event_type {
+    const char *name;           /* "NewFileUpload" */
+    const char *payload_key;    /* "FileUploadEvent" */
+    const char *other_key;      /* a second published spelling, or NULL */
+    bool settled;               /* a repeat of it is the same happening however late: an upload or a deletion */
+};
+
+/* The rows, ended by one without a name; and the row of a type or a payload key, NULL where none has it. */
+extern const struct event_type event_types[];
+const struct event_type *event_type_by_name(struct slice name);
+const struct event_type *event_type_by_payload_key(struct slice key);

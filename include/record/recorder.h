@@ -1,0 +1,36 @@
+/* recorder.h: hands each record to every sink, and says whether the required one has it. */
+#pragma once
+
+#include "record/sink.h"
+
+enum { RECORDER_SINKS_MAX = 8 };
+
+struct recorder_stats {
+    uint64_t events, failed, refused, duplicates, unreadable, requests;
+    int64_t last_event; /* microseconds since 1970; 0 before the first */
+};
+
+struct recorder;
+
+/* required may be NULL: then everything counts as recorded. Takes the sinks. Returns 0 or a negative errno. */
+int recorder_new(struct sink *required, struct sink *const *others, size_t n_others, struct recorder **ret);
+struct recorder *recorder_free(struct recorder *r);
+
+/* Writes the summary, offers the record to the required sink and then to the others. Returns 0 when the required
+ * sink has it, 1 when it will have it at the next recorder_commit(), or a negative errno when it could not take
+ * it: then call again with again = true later, which offers it to the required sink alone. Requests that are not
+ * unreadable are not offered to the inbox: they return 0. */
+int recorder_put(struct recorder *r, struct record *record, bool again);
+
+/* Commits what returned 1. Returns 0, or a negative errno: then all of it is to be put again, again = true. */
+int recorder_commit(struct recorder *r);
+
+/* Writes out what the sinks buffer. Returns as sink_ops.flush. */
+int recorder_flush(struct recorder *r);
+
+const struct recorder_stats *recorder_stats(const struct recorder *r);
+
+static inline void recorder_free_p(struct recorder **r)
+{
+    recorder_free(*r);
+}

@@ -1,0 +1,64 @@
+/* log.c: one write(2) a line, escaped, with a priority where systemd reads it. */
+#include "base/log.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "base/text.h"
+
+enum { LOG_LINE_MAX = 4096 };
+
+/* What log_init() found out; the process has one stderr, so this is a property of the process. */
+static const char *log_name = "vodhook";
+static bool log_priorities = false;
+
+bool log_is_journal_stream(int fd)
+{
+    const char *stream = getenv("JOURNAL_STREAM");
+    uintmax_t device, inode;
+    struct stat st;
+    if (!stream || sscanf(stream, "%ju:%ju", &device, &inode) != 2 || fstat(fd, &st) < 0)
+        return false;
+    return st.st_dev == device && st.st_ino == inode;
+}
+
+void log_init(const char *name)
+{
+    log_name = name;
+    log_priorities = log_is_journal_stream(STDERR_FILENO);
+}
+
+int log_line(int priority, int error, const char *format, ...)
+{
+    int saved = errno;
+    if (error < 0)
+        error = -error;
+    char message[LOG_LINE_MAX];
+    errno = error;
+    va_list ap;
+    va_start(ap, format);
+    int n = vsnprintf(message, sizeof message, format, ap);
+    va_end(ap);
+    size_t len = n < 0 ? 0 : (size_t)n < sizeof message ? (size_t)n : sizeof message - 1;
+
+    struct buffer line = {0};
+    if (log_priorities)
+        buffer_printf(&line, "<%d>", priority);
+    else
+        buffer_printf(&line, "%s: ", log_name);
+    text_escape(&line, (struct slice){message, len});
+    buffer_putc(&line, '\n');
+    /* Nothing can be done about a stderr that does not take the line. */
+    if (!line.failed && write(STDERR_FILENO, line.data, line.len) < 0)
+        (void)0;
+    buffer_done(&line);
+    errno = saved;
+    return -error;
+}

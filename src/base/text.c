@@ -1,0 +1,102 @@
+/* text.c: escaping of what a stranger sent. */
+#include "base/text.h"
+
+size_t text_utf8(const char *data, size_t len, uint32_t *ret_code)
+{
+    const unsigned char *s = (const unsigned char *)data;
+    size_t need;
+    uint32_t code, least;
+    if (s[0] < 0x80) {
+        *ret_code = s[0];
+        return 1;
+    }
+    if (s[0] >= 0xC2 && s[0] <= 0xDF) {
+        need = 2, code = s[0] & 0x1F, least = 0x80;
+    } else if ((s[0] & 0xF0) == 0xE0) {
+        need = 3, code = s[0] & 0x0F, least = 0x800;
+    } else if (s[0] >= 0xF0 && s[0] <= 0xF4) {
+        need = 4, code = s[0] & 0x07, least = 0x10000;
+    } else {
+        return 0;
+    }
+    if (len < need)
+        return 0;
+    for (size_t i = 1; i < need; i++) {
+        if ((s[i] & 0xC0) != 0x80)
+            return 0;
+        code = code << 6 | (s[i] & 0x3F);
+    }
+    if (code < least || code > 0x10FFFF || (code >= 0xD800 && code <= 0xDFFF))
+        return 0;
+    *ret_code = code;
+    return need;
+}
+
+bool text_is_unsafe(uint32_t code)
+{
+    return code < 0x20 || (code >= 0x7F && code <= 0x9F) || code == 0x061C || code == 0x200E || code == 0x200F ||
+           (code >= 0x2028 && code <= 0x202E) || (code >= 0x2066 && code <= 0x2069) || code == 0xFEFF;
+}
+
+static void text_escape_with(struct buffer *to, struct slice text, bool quoted)
+{
+    size_t plain = 0; /* start of the run that is copied as it is */
+    for (size_t i = 0; i < text.len;) {
+        uint32_t code = 0;
+        size_t n = text_utf8(text.data + i, text.len - i, &code);
+        bool backslash = quoted && n == 1 && (code == '"' || code == '\\');
+        if (n && !backslash && !text_is_unsafe(code)) {
+            i += n;
+            continue;
+        }
+        buffer_append(to, text.data + plain, i - plain);
+        if (backslash)
+            buffer_printf(to, "\\%c", (int)code);
+        else if (!n)
+            buffer_printf(to, "\\x%02x", (unsigned char)text.data[i]);
+        else if (code == '\n')
+            buffer_puts(to, "\\n");
+        else if (code == '\r')
+            buffer_puts(to, "\\r");
+        else if (code == '\t')
+            buffer_puts(to, "\\t");
+        else
+            buffer_printf(to, "\\u%04x", (unsigned)code);
+        i += n ? n : 1;
+        plain = i;
+    }
+    buffer_append(to, text.data + plain, text.len - plain);
+}
+
+void text_escape(struct buffer *to, struct slice text)
+{
+    text_escape_with(to, text, false);
+}
+
+void text_logfmt_value(struct buffer *to, struct slice value)
+{
+    bool bare = value.len > 0;
+    for (size_t i = 0; bare && i < value.len;) {
+        uint32_t code = 0;
+        size_t n = text_utf8(value.data + i, value.len - i, &code);
+        bare = n && code != ' ' && code != '"' && code != '=' && code != '\\' && !text_is_unsafe(code);
+        i += n;
+    }
+    if (bare) {
+        buffer_append(to, value.data, value.len);
+        return;
+    }
+    buffer_putc(to, '"');
+    text_escape_with(to, value, true);
+    buffer_putc(to, '"');
+}
+
+bool text_equal_secret(struct slice a, struct slice b)
+{
+    if (a.len != b.len)
+        return false;
+    unsigned char different = 0;
+    for (size_t i = 0; i < a.len; i++)
+        different |= (unsigned char)(a.data[i] ^ b.data[i]);
+    return different == 0;
+}

@@ -1,0 +1,1 @@
+# install.mk: what goes where. Included by the Makefile.
