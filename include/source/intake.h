@@ -6,12 +6,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/rate_limit.h"
 #include "record/recorder.h"
 
 struct intake_config {
     struct slice sign_key;    /* to check Sign with; data NULL for none. Borrowed */
     bool path_checked;        /* a path is configured, so arrival.right_path means something */
     size_t decode_memory_max; /* bytes the tree of one event may take */
+    struct rate_limit *requests;   /* of lines for requests that are no events; NULL for no limit. Borrowed */
+    struct rate_limit *unreadable; /* of lines for what is unreadable; past it only the required sink has it */
 };
 
 /* What a source knows of one body. Everything is borrowed for the call. */
@@ -20,7 +23,7 @@ struct arrival {
     const char *remote;   /* see struct record */
     int64_t time;         /* microseconds since 1970 */
     bool right_path;      /* push: the target is the configured path, or none is configured; pull: true */
-    bool may_be_event;    /* push: the method is POST; pull: true */
+    bool post;            /* push: the method is POST; pull: true. Only then is broken JSON `unreadable` */
     bool truncated;       /* body is the head of body_bytes bytes */
     struct slice body;
     uint64_t body_bytes;

@@ -1,0 +1,122 @@
+/* intake.c: decodes what arrived, says who is believed, and hands it to the recorder. */
+#include "source/intake.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "event/sign.h"
+
+struct intake {
+    struct intake_config config;
+    struct recorder *recorder;
+    struct event_decoder *decoder;
+};
+
+int intake_new(const struct intake_config *config, struct recorder *recorder, struct intake **ret)
+{
+    struct intake *i = calloc(1, sizeof *i);
+    if (!i)
+        return -ENOMEM;
+    i->config = *config;
+    i->recorder = recorder;
+    int r = event_decoder_new(config->decode_memory_max, &i->decoder);
+    if (r < 0) {
+        free(i);
+        return r;
+    }
+    *ret = i;
+    return 0;
+}
+
+struct intake *intake_free(struct intake *i)
+{
+    if (i)
+        event_decoder_free(i->decoder);
+    free(i);
+    return NULL;
+}
+
+static bool pulled(const struct arrival *a)
+{
+    return a->source[2] == 'l';
+}
+
+/* A pulled event came over a signed call to VOD itself, so nothing is left to check. */
+static enum record_trust judge(const struct intake *i, const struct arrival *a, const struct event *e,
+                               const char **ret_reason)
+{
+    *ret_reason = NULL;
+    if (pulled(a))
+        return TRUST_VERIFIED;
+    if (!a->right_path) {
+        *ret_reason = "wrong path";
+        return TRUST_REFUSED;
+    }
+    if (!e || !i->config.sign_key.data)
+        return TRUST_UNCHECKED;
+    switch (sign_check(e, i->config.sign_key, a->time / 1000000)) {
+    case SIGN_GOOD:
+        return TRUST_VERIFIED;
+    case SIGN_MISSING:
+        *ret_reason = "no Sign";
+        break;
+    case SIGN_WRONG:
+        *ret_reason = "wrong Sign";
+        break;
+    case SIGN_EXPIRED:
+        *ret_reason = "expired Sign";
+        break;
+    }
+    return TRUST_REFUSED;
+}
+
+static int64_t monotonic_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+static bool log_allows(const struct intake *i, const struct record *r)
+{
+    struct rate_limit *limit = r->unreadable ? i->config.unreadable : i->config.requests;
+    return r->kind == RECORD_EVENT || !limit || rate_limit_allow(limit, monotonic_now());
+}
+
+int intake_put(struct intake *i, const struct arrival *a, enum record_kind *ret_kind)
+{
+    struct json_scan scan;
+    struct event event;
+    enum event_verdict verdict = event_decode(i->decoder, a->body.data, a->body.len, &scan, &event);
+    struct record record = {
+        .kind = verdict == BODY_EVENT ? RECORD_EVENT : RECORD_REQUEST,
+        .time = a->time,
+        .source = a->source,
+        .remote = a->remote,
+        .truncated = a->truncated,
+        .body = a->body,
+        .body_bytes = a->body_bytes,
+        .method = a->method,
+        .target = a->target,
+    };
+    record.trust = judge(i, a, verdict == BODY_EVENT ? &event : NULL, &record.reason);
+    if (verdict == BODY_EVENT) {
+        record.event = &event;
+        record.scan = &scan;
+    } else {
+        record.headers = a->headers;
+        record.n_headers = a->n_headers;
+        record.unreadable = a->right_path && a->post && (verdict == BODY_UNREADABLE || pulled(a));
+        if (record.unreadable && !record.reason)
+            record.reason = a->truncated                 ? "the body is too large, its head is kept"
+                            : verdict == BODY_UNREADABLE ? scan.error
+                                                         : "neither an event type nor a known payload";
+    }
+    *ret_kind = record.kind;
+
+    bool log = a->again || log_allows(i, &record);
+    if (!log && !record.unreadable)
+        return 0;
+    return recorder_put(i->recorder, &record, a->again || !log);
+}
