@@ -9,7 +9,8 @@ struct arena;
 struct arena *arena_new(size_t limit);
 struct arena *arena_free(struct arena *a);
 
-/* n bytes, aligned for any type, or NULL when the limit or the memory is used up. Valid until arena_reset(). */
+/* n bytes, aligned for any type, or NULL when the limit or the memory is used up. Valid until arena_reset().
+ */
 void *arena_alloc(struct arena *a, size_t n);
 
 /* Takes everything back. What a large use added is returned to the system; the first block is kept. */

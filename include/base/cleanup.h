@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* Runs f(&variable) when the variable goes out of scope. Every f takes a pointer to a NULL or half-built object. */
+/* Runs f(&variable) when the variable goes out of scope. Every f takes a pointer to a NULL or half-built
+ * object. */
 #define cleanup(f) __attribute__((cleanup(f)))
 
 static inline void cleanup_free_p(void *p)
@@ -30,11 +31,11 @@ static inline void cleanup_fclose_p(FILE **f)
 #define cleanup_fclose cleanup(cleanup_fclose_p)
 
 /* Gives the pointer away: returns its value and leaves NULL behind, so that its cleanup does nothing. */
-#define steal_pointer(p)                                                                                     \
-    ({                                                                                                       \
-        __typeof__(p) stolen_ = (p);                                                                         \
-        (p) = NULL;                                                                                          \
-        stolen_;                                                                                             \
+#define steal_pointer(p)             \
+    ({                               \
+        __typeof__(p) stolen_ = (p); \
+        (p) = NULL;                  \
+        stolen_;                     \
     })
 
 /* Gives the descriptor away: returns its number and leaves -1 behind. */

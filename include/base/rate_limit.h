@@ -9,8 +9,8 @@ struct rate_limit {
     double rate;      /* lines a second */
     double burst;     /* lines at once after a quiet time */
     double tokens;
-    int64_t last;        /* monotonic microseconds */
-    uint64_t left_out;   /* since the last line that counted */
+    int64_t last;      /* monotonic microseconds */
+    uint64_t left_out; /* since the last line that counted */
     int64_t first_left_out;
 };
 
@@ -19,5 +19,6 @@ void rate_limit_init(struct rate_limit *l, const char *what, double rate, double
 /* Whether one more line may be written at the monotonic time now (microseconds); counts it where not. */
 bool rate_limit_allow(struct rate_limit *l, int64_t now);
 
-/* Says how many were left out, at most once a second. Returns whether there is still something to say later. */
+/* Says how many were left out, at most once a second. Returns whether there is still something to say later.
+ */
 bool rate_limit_report(struct rate_limit *l, int64_t now);

@@ -6,20 +6,22 @@
 
 #include "base/buffer.h"
 
-/* Reads one UTF-8 character at data[0..len). Returns its length in bytes (1 to 4) and its code point, or 0 where
- * the bytes are no UTF-8 (overlong forms, surrogates and values past U+10FFFF are none). len must not be 0. */
+/* Reads one UTF-8 character at data[0..len). Returns its length in bytes (1 to 4) and its code point, or 0
+ * where the bytes are no UTF-8 (overlong forms, surrogates and values past U+10FFFF are none). len must not
+ * be 0. */
 size_t text_utf8(const char *data, size_t len, uint32_t *ret_code);
 
-/* Whether a character would break or forge a line: C0 and C1 controls, DEL, U+2028 and U+2029, the bidirectional
- * controls (U+061C, U+200E, U+200F, U+202A to U+202E, U+2066 to U+2069), and U+FEFF. */
+/* Whether a character would break or forge a line: C0 and C1 controls, DEL, U+2028 and U+2029, the
+ * bidirectional controls (U+061C, U+200E, U+200F, U+202A to U+202E, U+2066 to U+2069), and U+FEFF. */
 bool text_is_unsafe(uint32_t code);
 
-/* Appends the text with everything unsafe escaped: \n, \r, \t, else \u202e by code point; a byte that is no UTF-8
- * as \xff. Other characters, the backslash included, stay as they are. */
+/* Appends the text with everything unsafe escaped: \n, \r, \t, else \u202e by code point; a byte that is no
+ * UTF-8 as \xff. Other characters, the backslash included, stay as they are. */
 void text_escape(struct buffer *to, struct slice text);
 
-/* Appends a logfmt value: bare when it is not empty and has no space, quote, equals sign, backslash or anything
- * unsafe in it; else in double quotes with " and \ escaped by a backslash and the unsafe as in text_escape(). */
+/* Appends a logfmt value: bare when it is not empty and has no space, quote, equals sign, backslash or
+ * anything unsafe in it; else in double quotes with " and \ escaped by a backslash and the unsafe as in
+ * text_escape(). */
 void text_logfmt_value(struct buffer *to, struct slice value);
 
 /* Whether two byte strings are the same, in a time that depends on their lengths only. */

@@ -1,5 +1,5 @@
-/* intake.h: the way from bytes that arrived to the recorder: decode, judge who is believed, record. Both sources
- * use it, so that a pushed and a pulled event are treated alike. */
+/* intake.h: the way from bytes that arrived to the recorder: decode, judge who is believed, record. Both
+ * sources use it, so that a pushed and a pulled event are treated alike. */
 #pragma once
 
 #include <stdbool.h>
@@ -10,27 +10,28 @@
 #include "record/recorder.h"
 
 struct intake_config {
-    struct slice sign_key;    /* to check Sign with; data NULL for none. Borrowed */
-    bool path_checked;        /* a path is configured, so arrival.right_path means something */
-    size_t decode_memory_max; /* bytes the tree of one event may take */
-    struct rate_limit *requests;   /* of lines for requests that are no events; NULL for no limit. Borrowed */
-    struct rate_limit *unreadable; /* of lines for what is unreadable; past it only the required sink has it */
+    struct slice sign_key;       /* to check Sign with; data NULL for none. Borrowed */
+    bool path_checked;           /* a path is configured, so arrival.right_path means something */
+    size_t decode_memory_max;    /* bytes the tree of one event may take */
+    struct rate_limit *requests; /* of lines for requests that are no events; NULL for no limit. Borrowed */
+    struct rate_limit
+        *unreadable; /* of lines for what is unreadable; past it only the required sink has it */
 };
 
 /* What a source knows of one body. Everything is borrowed for the call. */
 struct arrival {
-    const char *source;   /* "push" or "pull" */
-    const char *remote;   /* see struct record */
-    int64_t time;         /* microseconds since 1970 */
-    bool right_path;      /* push: the target is the configured path, or none is configured; pull: true */
-    bool post;            /* push: the method is POST; pull: true. Only then is broken JSON `unreadable` */
-    bool truncated;       /* body is the head of body_bytes bytes */
+    const char *source; /* "push" or "pull" */
+    const char *remote; /* see struct record */
+    int64_t time;       /* microseconds since 1970 */
+    bool right_path;    /* push: the target is the configured path, or none is configured; pull: true */
+    bool post;          /* push: the method is POST; pull: true. Only then is broken JSON `unreadable` */
+    bool truncated;     /* body is the head of body_bytes bytes */
     struct slice body;
     uint64_t body_bytes;
     struct slice method, target;  /* push */
     const struct header *headers; /* push */
     size_t n_headers;
-    bool again;           /* it was not recorded before: offer it to the required sink only */
+    bool again; /* it was not recorded before: offer it to the required sink only */
 };
 
 struct intake;
@@ -39,9 +40,9 @@ struct intake;
 int intake_new(const struct intake_config *config, struct recorder *recorder, struct intake **ret);
 struct intake *intake_free(struct intake *i);
 
-/* Decodes, judges and records one body. A pulled body that is no event is recorded as unreadable: VOD would send
- * it again and again. Returns as recorder_put(): 0 recorded, 1 at the next commit, a negative errno not recorded.
- * *ret_kind says what it was taken for. */
+/* Decodes, judges and records one body. A pulled body that is no event is recorded as unreadable: VOD would
+ * send it again and again. Returns as recorder_put(): 0 recorded, 1 at the next commit, a negative errno not
+ * recorded. *ret_kind says what it was taken for. */
 int intake_put(struct intake *i, const struct arrival *a, enum record_kind *ret_kind);
 
 static inline void intake_free_p(struct intake **i)

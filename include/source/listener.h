@@ -18,16 +18,16 @@ struct listeners {
     bool passed; /* they came from systemd */
 };
 
-/* Takes the sockets that systemd passed. Returns how many (0 when none), or a negative errno, logged, when one of
- * them is no listening stream socket of IPv4, IPv6 or unix. */
+/* Takes the sockets that systemd passed. Returns how many (0 when none), or a negative errno, logged, when
+ * one of them is no listening stream socket of IPv4, IPv6 or unix. */
 int listeners_take_passed(struct listeners *l);
 
-/* Opens and adds one socket for an address of parse_address(). The IPv6 one for every address takes IPv4 too, and is
- * an IPv4 one where the kernel has no IPv6. Returns 0 or a negative errno, logged with what to do. */
+/* Opens and adds one socket for an address of parse_address(). The IPv6 one for every address takes IPv4 too,
+ * and is an IPv4 one where the kernel has no IPv6. Returns 0 or a negative errno, logged with what to do. */
 int listeners_open(struct listeners *l, const char *address);
 
-/* Whether nobody can come: the process is in a network namespace of its own, with nothing but a loopback device in
- * it, and at least one of its sockets is not bound to a loopback address or a path. */
+/* Whether nobody can come: the process is in a network namespace of its own, with nothing but a loopback
+ * device in it, and at least one of its sockets is not bound to a loopback address or a path. */
 bool listeners_unreachable(const struct listeners *l);
 
 /* Closes the sockets and removes the files of unix ones made here. */

@@ -51,10 +51,11 @@ int listeners_take_passed(struct listeners *l)
         struct listener *one = &l->list[l->n];
         *one = (struct listener){.fd = fd};
         if (sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, 1) <= 0 || listener_name(one) < 0)
-            return log_error_errno(ENOTSUP,
-                                   "Passed descriptor %d is not a listening stream socket of IPv4, IPv6 or unix: "
-                                   "use ListenStream= with Accept=no in the socket unit",
-                                   fd);
+            return log_error_errno(
+                ENOTSUP,
+                "Passed descriptor %d is not a listening stream socket of IPv4, IPv6 or unix: "
+                "use ListenStream= with Accept=no in the socket unit",
+                fd);
         if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0)
             return log_error_errno(errno, "Failed to make passed descriptor %d non-blocking: %m", fd);
         l->n++;
@@ -63,7 +64,8 @@ int listeners_take_passed(struct listeners *l)
     return n;
 }
 
-/* A socket file that nobody listens on is what an earlier run left behind; anything else is not ours to remove. */
+/* A socket file that nobody listens on is what an earlier run left behind; anything else is not ours to
+ * remove. */
 static void remove_stale(const struct address *a)
 {
     struct stat st;
@@ -102,7 +104,8 @@ static int bind_socket_or_ipv4(const struct address *a, int *ret_fd)
     if (memcmp(&six->sin6_addr, &in6addr_any, sizeof in6addr_any) != 0)
         return r;
     struct address four = {.len = sizeof(struct sockaddr_in)};
-    *(struct sockaddr_in *)&four.any = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = six->sin6_port};
+    *(struct sockaddr_in *)&four.any =
+        (struct sockaddr_in){.sin_family = AF_INET, .sin_port = six->sin6_port};
     return bind_socket(&four, ret_fd);
 }
 
@@ -111,7 +114,8 @@ int listeners_open(struct listeners *l, const char *address)
     struct address a;
     int r = parse_address(address, &a);
     if (r < 0)
-        return log_error_errno(r, "--listen %s: not ADDRESS:PORT, [ADDRESS]:PORT, :PORT or unix:/PATH", address);
+        return log_error_errno(r, "--listen %s: not ADDRESS:PORT, [ADDRESS]:PORT, :PORT or unix:/PATH",
+                               address);
     if (l->n == LISTENERS_MAX)
         return log_error_errno(E2BIG, "--listen %s: at most %d addresses", address, LISTENERS_MAX);
     struct listener *one = &l->list[l->n];
@@ -147,14 +151,15 @@ static bool bound_to_loopback(int fd)
     return a.any.sa_family == AF_UNIX;
 }
 
-/* A machine, or a container, that has only a loopback device is no namespace of the program's own: then PID 1 shares
- * it. An unprivileged service cannot look, so systemd's having started it counts as a yes. */
+/* A machine, or a container, that has only a loopback device is no namespace of the program's own: then PID 1
+ * shares it. An unprivileged service cannot look, so systemd's having started it counts as a yes. */
 static bool own_network_namespace(void)
 {
     cleanup_close int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     struct ifreq lo = {.ifr_name = "lo"};
     struct if_nameindex *devices = if_nameindex();
-    bool only_lo = devices && devices[0].if_index && !devices[1].if_index && strcmp(devices[0].if_name, "lo") == 0;
+    bool only_lo =
+        devices && devices[0].if_index && !devices[1].if_index && strcmp(devices[0].if_name, "lo") == 0;
     if (devices)
         if_freenameindex(devices);
     if (!only_lo)
