@@ -21,8 +21,9 @@ struct event_task {
     const char *suggestion; /* of a content review: pass, review, block */
 };
 
-/* A decoded event. Everything it points to belongs to the decoder (or to the body, or is constant) and is valid
- * until the next event_decode() with it. Strings are NUL-terminated UTF-8, NULL where the event has none. */
+/* A decoded event. Everything it points to belongs to the decoder (or to the body, or is constant) and is
+ * valid until the next event_decode() with it. Strings are NUL-terminated UTF-8, NULL where the event has
+ * none. */
 struct event {
     const char *type;        /* EventType; from the payload key where that is missing or contradicts it */
     const char *said_type;   /* the EventType that was wrong; NULL where it was right or missing */
@@ -31,25 +32,25 @@ struct event {
     bool legacy;             /* the v2.0 envelope: version, eventType, data */
     const char *payload_key; /* "FileUploadEvent", "data" ...; NULL where no payload was found */
 
-    const char *file_id;          /* the first of file_ids */
-    const char *const *file_ids;  /* every file the event is about, each once */
+    const char *file_id;         /* the first of file_ids */
+    const char *const *file_ids; /* every file the event is about, each once */
     size_t n_file_ids;
-    const char *task_id;          /* TaskId, vodTaskId; CastId of MediaCastStatusChanged */
-    const char *name;             /* the media's name */
-    const char *status;           /* Status as text, an integer one too */
+    const char *task_id; /* TaskId, vodTaskId; CastId of MediaCastStatusChanged */
+    const char *name;    /* the media's name */
+    const char *status;  /* Status as text, an integer one too */
     enum event_result result;
-    const char *err_code;         /* ErrCodeExt where not empty, else ErrCode as text unless 0 */
-    const char *err_message;      /* Message, where there is an err_code or a failure; also of a failed sub-task */
-    const char *url;              /* of the media */
-    const char *duration;         /* seconds, a JSON number as it stood in the event */
-    const char *size;             /* bytes, a JSON number as it stood in the event */
+    const char *err_code;    /* ErrCodeExt where not empty, else ErrCode as text unless 0 */
+    const char *err_message; /* Message, where there is an err_code or a failure; also of a failed sub-task */
+    const char *url;         /* of the media */
+    const char *duration;    /* seconds, a JSON number as it stood in the event */
+    const char *size;        /* bytes, a JSON number as it stood in the event */
     const char *session_context;
-    const char *sub_app_id;       /* where the event names it */
+    const char *sub_app_id; /* where the event names it */
     const struct event_task *tasks;
     size_t n_tasks;
 
-    struct slice sign;       /* top-level Sign, the characters of the string; data NULL where there is none */
-    const char *sign_time;   /* top-level T as text, from a number or a string; NULL where there is none */
+    struct slice sign;     /* top-level Sign, the characters of the string; data NULL where there is none */
+    const char *sign_time; /* top-level T as text, from a number or a string; NULL where there is none */
 };
 
 /* What a body is. */
@@ -67,8 +68,9 @@ struct event_decoder;
 int event_decoder_new(size_t memory_max, struct event_decoder **ret);
 struct event_decoder *event_decoder_free(struct event_decoder *d);
 
-/* Says what the body is and, for BODY_EVENT, what it means. Borrows body until the next call. ret_scan is always
- * written, ret_event for BODY_EVENT only. Never fails otherwise: what cannot be understood is BODY_UNREADABLE. */
+/* Says what the body is and, for BODY_EVENT, what it means. Borrows body until the next call. ret_scan is
+ * always written, ret_event for BODY_EVENT only. Never fails otherwise: what cannot be understood is
+ * BODY_UNREADABLE. */
 enum event_verdict event_decode(struct event_decoder *d, const char *body, size_t len,
                                 struct json_scan *ret_scan, struct event *ret_event);
 

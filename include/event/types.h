@@ -8,10 +8,10 @@
 #include "base/slice.h"
 
 struct event_type {
-    const char *name;           /* "NewFileUpload" */
-    const char *payload_key;    /* "FileUploadEvent" */
-    const char *other_key;      /* a second published spelling, or NULL */
-    bool settled;               /* a repeat of it is the same happening however late: an upload or a deletion */
+    const char *name;        /* "NewFileUpload" */
+    const char *payload_key; /* "FileUploadEvent" */
+    const char *other_key;   /* a second published spelling, or NULL */
+    bool settled;            /* a repeat of it is the same happening however late: an upload or a deletion */
 };
 
 /* The rows, ended by one without a name; and the row of a type or a payload key, NULL where none has it. */

@@ -1,5 +1,5 @@
-/* record.h: one thing that arrived, an event or another request, with where it came from and what is thought of
- * it: what a source hands to the recorder and the recorder to each sink. */
+/* record.h: one thing that arrived, an event or another request, with where it came from and what is thought
+ * of it: what a source hands to the recorder and the recorder to each sink. */
 #pragma once
 
 #include <stdbool.h>
@@ -19,22 +19,22 @@ struct header {
 /* Everything it points to is borrowed for the call it is passed to. */
 struct record {
     enum record_kind kind;
-    int64_t time;              /* when it was complete: microseconds since 1970, UTC */
-    const char *source;        /* "push" or "pull" */
-    const char *remote;        /* "1.2.3.4:55012", "[2001:db8::1]:55012", "unix", or the endpoint pulled from */
+    int64_t time;       /* when it was complete: microseconds since 1970, UTC */
+    const char *source; /* "push" or "pull" */
+    const char *remote; /* "1.2.3.4:55012", "[2001:db8::1]:55012", "unix", or the endpoint pulled from */
     enum record_trust trust;
-    const char *reason;        /* why it is refused, or what is wrong with an unreadable one; NULL where neither */
-    bool unreadable;           /* a body on the right path that looks like JSON and is none, or was cut */
-    bool truncated;            /* body holds only the head of what arrived */
-    bool duplicate;            /* set by the inbox: it has been recorded before */
-    const struct event *event; /* RECORD_EVENT only, else NULL */
+    const char *reason; /* why it is refused, or what is wrong with an unreadable one; NULL where neither */
+    bool unreadable;    /* a body on the right path that looks like JSON and is none, or was cut */
+    bool truncated;     /* body holds only the head of what arrived */
+    bool duplicate;     /* set by the inbox: it has been recorded before */
+    const struct event *event;    /* RECORD_EVENT only, else NULL */
     const struct json_scan *scan; /* RECORD_EVENT only: of body, valid */
-    struct slice body;         /* as it arrived */
-    uint64_t body_bytes;       /* how many arrived; more than body.len when truncated */
-    struct slice method, target; /* push only; the target is masked already where it holds the secret path */
+    struct slice body;            /* as it arrived */
+    uint64_t body_bytes;          /* how many arrived; more than body.len when truncated */
+    struct slice method, target;  /* push only; the target is masked already where it holds the secret path */
     const struct header *headers; /* RECORD_REQUEST only */
     size_t n_headers;
-    struct slice summary;      /* one line, written by record_summary() before any sink sees the record */
+    struct slice summary; /* one line, written by record_summary() before any sink sees the record */
 };
 
 /* Appends the summary: of an event its own and then what record knows besides (source=pull, duplicate=yes,

@@ -12,17 +12,19 @@ struct recorder_stats {
 
 struct recorder;
 
-/* required may be NULL: then everything counts as recorded. Takes the sinks. Returns 0 or a negative errno. */
+/* required may be NULL: then everything counts as recorded. Takes the sinks. Returns 0 or a negative errno.
+ */
 int recorder_new(struct sink *required, struct sink *const *others, size_t n_others, struct recorder **ret);
 struct recorder *recorder_free(struct recorder *r);
 
-/* Writes the summary, offers the record to the required sink and then to the others. Returns 0 when the required
- * sink has it, 1 when it will have it at the next recorder_commit(), or a negative errno when it could not take
- * it: then call again with again = true later, which offers it to the required sink alone. Requests that are not
- * unreadable are not offered to the inbox: they return 0. */
+/* Writes the summary, offers the record to the required sink and then to the others. Returns 0 when the
+ * required sink has it, 1 when it will have it at the next recorder_commit(), or a negative errno when it
+ * could not take it: then call again with again = true later, which offers it to the required sink alone.
+ * Requests that are not unreadable are not offered to the inbox: they return 0. */
 int recorder_put(struct recorder *r, struct record *record, bool again);
 
-/* Commits what returned 1. Returns 0, or a negative errno: then all of it is to be put again, again = true. */
+/* Commits what returned 1. Returns 0, or a negative errno: then all of it is to be put again, again = true.
+ */
 int recorder_commit(struct recorder *r);
 
 /* Writes out what the sinks buffer. Returns as sink_ops.flush. */

@@ -7,11 +7,12 @@
 #include "record/sink.h"
 
 struct stdout_config {
-    int fd;            /* where to; borrowed */
-    bool json;         /* one JSON object a line; else text as people read it */
-    bool color;        /* text only: failed events in red */
-    size_t log_body;   /* bytes of a request's body that are shown */
-    size_t buffer_max; /* bytes kept for a reader that stalls; past it whole records are dropped and counted */
+    int fd;          /* where to; borrowed */
+    bool json;       /* one JSON object a line; else text as people read it */
+    bool color;      /* text only: failed events in red */
+    size_t log_body; /* bytes of a request's body that are shown */
+    size_t
+        buffer_max; /* bytes kept for a reader that stalls; past it whole records are dropped and counted */
 };
 
 int sink_stdout_new(const struct stdout_config *config, struct sink **ret);
@@ -20,10 +21,10 @@ int sink_stdout_new(const struct stdout_config *config, struct sink **ret);
 int sink_journal_new(size_t log_body, struct sink **ret);
 
 struct inbox_config {
-    const char *path;      /* of the database; its folder is made, mode 0750, where it is missing */
-    int64_t keep;          /* seconds an event is kept */
-    uint64_t max;          /* bytes the database may take */
-    uint64_t min_free;     /* bytes of free disk below which a warning is due */
+    const char *path;  /* of the database; its folder is made, mode 0750, where it is missing */
+    int64_t keep;      /* seconds an event is kept */
+    uint64_t max;      /* bytes the database may take */
+    uint64_t min_free; /* bytes of free disk below which a warning is due */
 };
 
 int sink_inbox_new(const struct inbox_config *config, struct sink **ret);
