@@ -1,0 +1,323 @@
+/* http_request.c: what libmicrohttpd calls: a connection comes, its request line, head and body, its end.
+ * Every request is answered 200, whatever it is. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "base/parse.h"
+#include "base/text.h"
+#include "source/http_private.h"
+
+static const char page[] = "vodhook is up and receives event notifications on this address.\n";
+static const char mask[] = "***";
+
+/* --- The request ------------------------------------------------------------------------------------------
+ */
+
+/* The path of a request target: without the query, and without scheme and authority where a proxy sent them.
+ */
+static struct slice target_path(const char *target)
+{
+    const char *path = target;
+    if (*target != '/') {
+        const char *scheme_end = strstr(target, "://");
+        const char *slash = scheme_end ? strchr(scheme_end + 3, '/') : NULL;
+        if (slash)
+            path = slash;
+    }
+    return (struct slice){path, strcspn(path, "?#")};
+}
+
+/* Whether the path is one that has to be kept secret. */
+static bool secret_path(const struct http *h)
+{
+    return h->config.path.len > 1;
+}
+
+/* The text with the secret path taken out, wherever it stands in it. Valid until h->masked is emptied. */
+static struct slice masked(struct http *h, struct slice text)
+{
+    struct slice path = h->config.path;
+    const char *found = secret_path(h) ? memmem(text.data, text.len, path.data, path.len) : NULL;
+    if (!found)
+        return text;
+    size_t start = h->masked.len;
+    for (const char *from = text.data, *end = text.data + text.len; from < end;) {
+        found = memmem(from, (size_t)(end - from), path.data, path.len);
+        buffer_append(&h->masked, from, (size_t)((found ? found : end) - from));
+        if (!found)
+            break;
+        buffer_puts(&h->masked, mask);
+        from = found + path.len;
+    }
+    if (h->masked.failed)
+        return slice_of(mask);
+    return (struct slice){h->masked.data + start, h->masked.len - start};
+}
+
+static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char *name, size_t name_len,
+                                 const char *value, size_t value_len)
+{
+    (void)kind;
+    struct http *h = cls;
+    if (h->n_headers == h->headers_cap)
+        return MHD_NO;
+    h->headers[h->n_headers++] = (struct header){{name, name_len}, {value, value ? value_len : 0}};
+    return MHD_YES;
+}
+
+static void collect_headers(struct http *h, struct connection *c)
+{
+    int n = MHD_get_connection_values(c->mhd, MHD_HEADER_KIND, NULL, NULL);
+    h->n_headers = 0;
+    if ((size_t)n > h->headers_cap) {
+        struct header *headers = reallocarray(h->headers, (size_t)n, sizeof *headers);
+        if (headers) {
+            h->headers = headers;
+            h->headers_cap = (size_t)n;
+        }
+    }
+    MHD_get_connection_values_n(c->mhd, MHD_HEADER_KIND, on_header, h);
+    if (!secret_path(h))
+        return;
+    /* The texts that are masked stand in one buffer, which must not move while they are collected. */
+    size_t most = 0;
+    for (size_t i = 0; i < h->n_headers; i++)
+        most += h->headers[i].value.len * 2 + sizeof mask;
+    buffer_reserve(&h->masked, most + c->target.len * 2 + sizeof mask);
+    for (size_t i = 0; i < h->n_headers; i++)
+        h->headers[i].value = masked(h, h->headers[i].value);
+}
+
+/* Hands the complete request of a connection to the recorder. Returns as recorder_put(). */
+int http_record(struct http *h, struct connection *c, bool again)
+{
+    buffer_reset(&h->masked, 4096);
+    collect_headers(h, c);
+    struct arrival arrival = {
+        .source = "push",
+        .remote = c->remote,
+        .time = c->arrived,
+        .right_path = c->right_path,
+        .post = strcmp(c->method, MHD_HTTP_METHOD_POST) == 0,
+        .truncated = c->body.truncated,
+        .body = body_slice(&c->body),
+        .body_bytes = c->body.total,
+        .method = slice_of(c->method),
+        .target = masked(h, buffer_slice(&c->target)),
+        .headers = h->headers,
+        .n_headers = h->n_headers,
+        .again = again,
+    };
+    enum record_kind kind;
+    return intake_put(h->intake, &arrival, &kind);
+}
+
+/* --- The answer -------------------------------------------------------------------------------------------
+ */
+
+int http_answers_new(struct http *h)
+{
+    for (int closing = 0; closing < 2; closing++) {
+        struct MHD_Response *empty = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+        struct MHD_Response *text =
+            MHD_create_response_from_buffer(sizeof page - 1, (void *)page, MHD_RESPMEM_PERSISTENT);
+        h->answers[ANSWER_EMPTY][closing] = empty;
+        h->answers[ANSWER_PAGE][closing] = text;
+        if (!empty || !text ||
+            MHD_add_response_header(text, MHD_HTTP_HEADER_CONTENT_TYPE, "text/plain; charset=utf-8") !=
+                MHD_YES)
+            return -ENOMEM;
+        if (closing && (MHD_add_response_header(empty, MHD_HTTP_HEADER_CONNECTION, "close") != MHD_YES ||
+                        MHD_add_response_header(text, MHD_HTTP_HEADER_CONNECTION, "close") != MHD_YES))
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+void http_answers_free(struct http *h)
+{
+    for (int answer = 0; answer < ANSWERS; answer++)
+        for (int closing = 0; closing < 2; closing++)
+            if (h->answers[answer][closing])
+                MHD_destroy_response(h->answers[answer][closing]);
+}
+
+static enum MHD_Result respond(struct http *h, struct connection *c)
+{
+    bool browser =
+        strcmp(c->method, MHD_HTTP_METHOD_GET) == 0 || strcmp(c->method, MHD_HTTP_METHOD_HEAD) == 0;
+    connection_enter(&h->connections, c, PHASE_ANSWERING, http_now(h));
+    body_reset(&c->body, &h->limits);
+    return MHD_queue_response(c->mhd, MHD_HTTP_OK,
+                              h->answers[browser ? ANSWER_PAGE : ANSWER_EMPTY][h->draining]);
+}
+
+static int64_t realtime_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+/* The last byte is here: answers at once when it is recorded at once, else after the commit of this round. */
+static enum MHD_Result complete(struct http *h, struct connection *c)
+{
+    if (c->health)
+        return respond(h, c);
+    c->arrived = realtime_now();
+    int r = http_record(h, c, false);
+    if (r == 0)
+        return respond(h, c);
+    c->put = r > 0;
+    h->uncommitted += r > 0;
+    if (r < 0)
+        http_hold(h);
+    connection_enter(&h->connections, c, PHASE_RECORDING, http_now(h));
+    MHD_suspend_connection(c->mhd);
+    return MHD_YES;
+}
+
+/* --- The library's callbacks
+ * -------------------------------------------------------------------------------- */
+
+enum MHD_Result http_on_request(void *cls, struct MHD_Connection *mhd, const char *url, const char *method,
+                                const char *version, const char *upload, size_t *upload_size, void **context)
+{
+    (void)mhd;
+    (void)version;
+    struct http *h = ((struct http_daemon *)cls)->http;
+    struct connection *c = *context;
+    if (!c)
+        return MHD_NO;
+    switch (c->step) {
+    case STEP_BEGIN:
+        c->step = STEP_COLLECT;
+        c->method = method;
+        c->health = strcmp(url, "/healthz") == 0 && strcmp(method, MHD_HTTP_METHOD_GET) == 0;
+        return MHD_YES;
+    case STEP_COLLECT:
+        if (!*upload_size)
+            return complete(h, c);
+        if (body_append(&c->body, &h->limits, upload, *upload_size) < 0) {
+            c->cut = "the body is far too large";
+            c->arrived = realtime_now();
+            http_record(h, c, false);
+            return MHD_NO;
+        }
+        *upload_size = 0;
+        return MHD_YES;
+    case STEP_ANSWER:
+        return respond(h, c);
+    case STEP_CLOSE:
+    case STEP_IDLE:
+        break;
+    }
+    return MHD_NO;
+}
+
+void *http_on_target(void *cls, const char *target, struct MHD_Connection *mhd)
+{
+    struct http *h = cls;
+    struct connection *c = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+    if (!c)
+        return NULL;
+    connection_enter(&h->connections, c, PHASE_READING, http_now(h));
+    http_expect_deadline(h, http_now(h) + h->connections.lasts[PHASE_READING]);
+    body_reset(&c->body, &h->limits);
+    buffer_reset(&c->target, 1024);
+    buffer_puts(&c->target, target);
+    c->step = STEP_BEGIN;
+    c->method = "";
+    c->right_path = !h->config.path.data || text_equal_secret(target_path(target), h->config.path);
+    return c;
+}
+
+static void connection_opened(struct http_daemon *d, struct MHD_Connection *mhd, void **context)
+{
+    struct http *h = d->http;
+    struct connection *c = calloc(1, sizeof *c);
+    *context = c;
+    if (!c)
+        return;
+    c->mhd = mhd;
+    c->daemon = d;
+    c->fd = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+    const struct sockaddr *address =
+        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr;
+    format_address(address, sizeof(struct sockaddr_storage), c->remote, sizeof c->remote);
+    connections_add(&h->connections, c, http_now(h));
+    http_expect_deadline(h, http_now(h) + h->connections.lasts[PHASE_CONNECTED]);
+}
+
+/* Says what became of a connection whose last request was never complete. One that is closed between two
+ * requests, or that never sent a byte, needs no word. */
+static void connection_explain(struct http *h, struct connection *c)
+{
+    bool reading = c->step == STEP_BEGIN || c->step == STEP_COLLECT;
+    bool refused = *h->refusal && (reading || c->step == STEP_IDLE);
+    bool begun = c->step == STEP_IDLE && !c->served && connection_had_bytes(c);
+    h->stats.refused += refused;
+    if ((!refused && !reading && !begun) || !rate_limit_allow(h->strangers, http_now(h)))
+        return;
+    const char *why = refused ? h->refusal : c->cut ? c->cut : "the client closed it";
+    if (!reading) {
+        log_notice("A connection from %s ended without a request: %s", c->remote, why);
+        return;
+    }
+    buffer_reset(&h->masked, 4096);
+    struct slice target = masked(h, buffer_slice(&c->target));
+    log_notice("%s %.*s from %s ended after %" PRIu64 " bytes of its body: %s", c->method, (int)target.len,
+               target.data, c->remote, c->body.total, why);
+}
+
+static void connection_closed(struct http *h, void **context)
+{
+    struct connection *c = *context;
+    *context = NULL;
+    if (!c)
+        return;
+    connection_explain(h, c);
+    *h->refusal = '\0';
+    connections_remove(&h->connections, c);
+    body_reset(&c->body, &h->limits);
+    buffer_done(&c->target);
+    free(c);
+}
+
+void http_on_connection(void *cls, struct MHD_Connection *mhd, void **context,
+                        enum MHD_ConnectionNotificationCode what)
+{
+    struct http_daemon *d = cls;
+    if (what == MHD_CONNECTION_NOTIFY_STARTED)
+        connection_opened(d, mhd, context);
+    else
+        connection_closed(d->http, context);
+}
+
+void http_on_completed(void *cls, struct MHD_Connection *mhd, void **context,
+                       enum MHD_RequestTerminationCode how)
+{
+    (void)mhd;
+    struct http *h = cls;
+    struct connection *c = *context;
+    if (!c || how != MHD_REQUEST_TERMINATED_COMPLETED_OK)
+        return;
+    c->step = STEP_IDLE;
+    c->served = true;
+    connection_enter(&h->connections, c, PHASE_KEPT, http_now(h));
+    http_expect_deadline(h, http_now(h) + h->connections.lasts[PHASE_KEPT]);
+}
+
+/* The library does not say which connection it means; it closes that one next. */
+void http_on_log(void *cls, const char *format, va_list ap)
+{
+    struct http *h = cls;
+    vsnprintf(h->refusal, sizeof h->refusal, format, ap);
+    h->refusal[strcspn(h->refusal, "\n")] = '\0';
+}
