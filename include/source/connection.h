@@ -31,6 +31,7 @@ struct connection {
     TAILQ_ENTRY(connection) entry;
     enum connection_phase phase;
     int64_t since;   /* when the phase began: monotonic microseconds */
+    bool served;     /* it has had an answer */
     const char *cut; /* why it was shut down here; NULL where it was not */
     struct MHD_Connection *mhd;
     struct http_daemon *daemon;
