@@ -17,6 +17,7 @@ struct http_daemon;
 enum connection_phase {
     PHASE_CONNECTED, /* no request line yet */
     PHASE_KEPT,      /* answered, and no new request line yet */
+    PHASE_ENDED,     /* the same, and the client ended its side */
     PHASE_READING,   /* from the end of the request line to the last byte of the body */
     PHASE_RECORDING, /* complete and suspended: until the commit, or held because it could not be recorded */
     PHASE_ANSWERING, /* until the answer has left */
@@ -40,8 +41,9 @@ struct connection {
 
     /* The request under way. */
     enum connection_step step;
-    const char *method;   /* the library's, while the request lasts */
-    struct buffer target; /* as it came */
+    const char *method;    /* the library's, while the request lasts */
+    char shown_method[16]; /* for a word about it when the library has let it go */
+    struct buffer target;  /* as it came */
     bool right_path, health;
     struct body body;
     int64_t arrived; /* when it was complete: microseconds since 1970 */
@@ -72,5 +74,6 @@ void connection_cut(struct connections *all, struct connection *c, const char *w
 /* Shuts down all that have lasted too long. Returns when the next one will have, or INT64_MAX. */
 int64_t connections_expire(struct connections *all, int64_t now);
 
-/* Whether the client ever sent a byte on it; true where that cannot be known. */
-bool connection_had_bytes(const struct connection *c);
+/* Whether the client ever sent a byte on it, and whether it ended its side; true where that cannot be known.
+ */
+bool connection_sent_bytes(const struct connection *c, bool *ret_client_ended);

@@ -18,7 +18,7 @@ struct http_config {
 };
 
 struct http_stats {
-    uint64_t refused; /* connections whose bytes libmicrohttpd refused: they were no HTTP/1.x */
+    uint64_t broken; /* connections that ended without a whole request, or with bytes that are no HTTP/1.x */
 };
 
 struct http;

@@ -47,7 +47,8 @@ struct http {
     int64_t deadline; /* when the deadline timer runs out; INT64_MAX when it is off */
     sd_event_source *deadline_timer, *retry_timer, *again;
 
-    char refusal[256];      /* what the library last said, until it is known which connection it meant */
+    unsigned
+        refused_with; /* the status the library last answered by itself, until that connection is closed */
     struct header *headers; /* of the request that is being recorded */
     size_t headers_cap, n_headers;
     struct buffer masked; /* holds texts with the secret path taken out, for the same time */

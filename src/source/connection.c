@@ -7,7 +7,7 @@
 
 /* Of the kernel's TCP states those in which the other side has not ended its half; the kernel's header for
  * programs gives struct tcp_info in full but not their names. */
-enum { STATE_ESTABLISHED = 1, STATE_FIN_WAIT1 = 4, STATE_FIN_WAIT2 = 5 };
+enum { STATE_ESTABLISHED = 1, STATE_FIN_WAIT1 = 4, STATE_FIN_WAIT2 = 5, STATE_CLOSE = 7 };
 
 void connections_init(struct connections *all, size_t max)
 {
@@ -18,7 +18,7 @@ void connections_init(struct connections *all, size_t max)
 
 static struct connection *oldest_unfinished(struct connections *all)
 {
-    const enum connection_phase unfinished[] = {PHASE_CONNECTED, PHASE_KEPT, PHASE_READING};
+    const enum connection_phase unfinished[] = {PHASE_CONNECTED, PHASE_KEPT, PHASE_ENDED, PHASE_READING};
     struct connection *oldest = NULL;
     for (size_t i = 0; i < sizeof unfinished / sizeof *unfinished; i++) {
         struct connection *c = TAILQ_FIRST(&all->phase[unfinished[i]]);
@@ -83,8 +83,9 @@ int64_t connections_expire(struct connections *all, int64_t now)
     return next;
 }
 
-bool connection_had_bytes(const struct connection *c)
+bool connection_sent_bytes(const struct connection *c, bool *ret_client_ended)
 {
+    *ret_client_ended = true;
     struct tcp_info info = {0};
     socklen_t len = sizeof info;
     if (getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
@@ -92,5 +93,6 @@ bool connection_had_bytes(const struct connection *c)
     /* The client's FIN counts as one byte. */
     bool fin = info.tcpi_state != STATE_ESTABLISHED && info.tcpi_state != STATE_FIN_WAIT1 &&
                info.tcpi_state != STATE_FIN_WAIT2;
+    *ret_client_ended = fin || info.tcpi_state == STATE_CLOSE;
     return info.tcpi_bytes_received > (fin ? 1u : 0u);
 }

@@ -28,6 +28,8 @@ static const int64_t HOLD_RETRY = 200 * MILLISECONDS;
 static const int64_t HOLD_ANSWER = 4 * SECONDS;
 static const int64_t DRAIN_QUIET = 1 * SECONDS;
 static const int64_t DRAIN_MAX = 4500 * MILLISECONDS;
+/* For requests that a client had sent before it ended its side to be taken up. */
+static const int64_t ENDED_LASTS = 50 * MILLISECONDS;
 /* A timer may come this much late: deadlines are seconds. */
 static const int64_t ACCURACY = 10 * MILLISECONDS;
 
@@ -212,7 +214,7 @@ static int on_drain_quiet(sd_event_source *timer, uint64_t usec, void *userdata)
     (void)usec;
     struct http *h = userdata;
     struct connection *c, *after;
-    const enum connection_phase quiet[] = {PHASE_CONNECTED, PHASE_KEPT};
+    const enum connection_phase quiet[] = {PHASE_CONNECTED, PHASE_KEPT, PHASE_ENDED};
     for (size_t i = 0; i < sizeof quiet / sizeof *quiet; i++)
         TAILQ_FOREACH_SAFE(c, &h->connections.phase[quiet[i]], entry, after)
     connection_cut(&h->connections, c, "the program ends", http_now(h));
@@ -313,6 +315,7 @@ int http_new(const struct http_config *config, sd_event *loop, struct intake *in
     h->connections.lasts[PHASE_READING] = config->request_timeout;
     h->connections.lasts[PHASE_ANSWERING] = config->request_timeout;
     h->connections.lasts[PHASE_KEPT] = config->idle_timeout;
+    h->connections.lasts[PHASE_ENDED] = ENDED_LASTS;
     int r = http_answers_new(h);
     if (r >= 0)
         r = add_sources(h);

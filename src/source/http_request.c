@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include "base/log.h"
@@ -15,6 +15,8 @@
 
 static const char page[] = "vodhook is up and receives event notifications on this address.\n";
 static const char mask[] = "***";
+
+enum { SHOWN_TARGET = 200 /* bytes of a target in a line about a request that was cut short */ };
 
 /* --- The request ------------------------------------------------------------------------------------------
  */
@@ -152,6 +154,7 @@ static enum MHD_Result respond(struct http *h, struct connection *c)
 {
     bool browser =
         strcmp(c->method, MHD_HTTP_METHOD_GET) == 0 || strcmp(c->method, MHD_HTTP_METHOD_HEAD) == 0;
+    c->step = STEP_ANSWER;
     connection_enter(&h->connections, c, PHASE_ANSWERING, http_now(h));
     body_reset(&c->body, &h->limits);
     return MHD_queue_response(c->mhd, MHD_HTTP_OK,
@@ -174,8 +177,10 @@ static enum MHD_Result complete(struct http *h, struct connection *c)
     int r = http_record(h, c, false);
     if (r == 0)
         return respond(h, c);
-    c->put = r > 0;
     h->uncommitted += r > 0;
+    if (c->phase == PHASE_CUT)
+        return MHD_NO;
+    c->put = r > 0;
     if (r < 0)
         http_hold(h);
     connection_enter(&h->connections, c, PHASE_RECORDING, http_now(h));
@@ -199,6 +204,7 @@ enum MHD_Result http_on_request(void *cls, struct MHD_Connection *mhd, const cha
     case STEP_BEGIN:
         c->step = STEP_COLLECT;
         c->method = method;
+        snprintf(c->shown_method, sizeof c->shown_method, "%s", method);
         c->health = strcmp(url, "/healthz") == 0 && strcmp(method, MHD_HTTP_METHOD_GET) == 0;
         return MHD_YES;
     case STEP_COLLECT:
@@ -207,7 +213,8 @@ enum MHD_Result http_on_request(void *cls, struct MHD_Connection *mhd, const cha
         if (body_append(&c->body, &h->limits, upload, *upload_size) < 0) {
             c->cut = "the body is far too large";
             c->arrived = realtime_now();
-            http_record(h, c, false);
+            /* Its head is kept; there is no answer that could wait for it. */
+            h->uncommitted += http_record(h, c, false) > 0;
             return MHD_NO;
         }
         *upload_size = 0;
@@ -233,7 +240,7 @@ void *http_on_target(void *cls, const char *target, struct MHD_Connection *mhd)
     buffer_reset(&c->target, 1024);
     buffer_puts(&c->target, target);
     c->step = STEP_BEGIN;
-    c->method = "";
+    snprintf(c->shown_method, sizeof c->shown_method, "A request for");
     c->right_path = !h->config.path.data || text_equal_secret(target_path(target), h->config.path);
     return c;
 }
@@ -260,20 +267,31 @@ static void connection_opened(struct http_daemon *d, struct MHD_Connection *mhd,
 static void connection_explain(struct http *h, struct connection *c)
 {
     bool reading = c->step == STEP_BEGIN || c->step == STEP_COLLECT;
-    bool refused = *h->refusal && (reading || c->step == STEP_IDLE);
-    bool begun = c->step == STEP_IDLE && !c->served && connection_had_bytes(c);
-    h->stats.refused += refused;
-    if ((!refused && !reading && !begun) || !rate_limit_allow(h->strangers, http_now(h)))
+    bool client_ended;
+    bool sent = connection_sent_bytes(c, &client_ended);
+    bool begun = c->step == STEP_IDLE && (c->served ? h->refused_with != 0 : sent);
+    if (!reading && !begun)
         return;
-    const char *why = refused ? h->refusal : c->cut ? c->cut : "the client closed it";
-    if (!reading) {
+    h->stats.broken++;
+    if (!rate_limit_allow(h->strangers, http_now(h)))
+        return;
+    char why[64];
+    if (h->refused_with)
+        snprintf(why, sizeof why, "libmicrohttpd refused it with %u", h->refused_with);
+    else
+        snprintf(why, sizeof why, "%s",
+                 c->cut         ? c->cut
+                 : client_ended ? "the client ended it"
+                                : "it is no HTTP");
+    if (begun) {
         log_notice("A connection from %s ended without a request: %s", c->remote, why);
         return;
     }
     buffer_reset(&h->masked, 4096);
     struct slice target = masked(h, buffer_slice(&c->target));
-    log_notice("%s %.*s from %s ended after %" PRIu64 " bytes of its body: %s", c->method, (int)target.len,
-               target.data, c->remote, c->body.total, why);
+    log_notice("%s %.*s from %s was cut short after %" PRIu64 " bytes of its body: %s", c->shown_method,
+               target.len < SHOWN_TARGET ? (int)target.len : SHOWN_TARGET, target.data, c->remote,
+               c->body.total, why);
 }
 
 static void connection_closed(struct http *h, void **context)
@@ -283,7 +301,7 @@ static void connection_closed(struct http *h, void **context)
     if (!c)
         return;
     connection_explain(h, c);
-    *h->refusal = '\0';
+    h->refused_with = 0;
     connections_remove(&h->connections, c);
     body_reset(&c->body, &h->limits);
     buffer_done(&c->target);
@@ -310,14 +328,27 @@ void http_on_completed(void *cls, struct MHD_Connection *mhd, void **context,
         return;
     c->step = STEP_IDLE;
     c->served = true;
-    connection_enter(&h->connections, c, PHASE_KEPT, http_now(h));
-    http_expect_deadline(h, http_now(h) + h->connections.lasts[PHASE_KEPT]);
+    /* A client that ended its side together with its request: the library does not notice and would wait.
+     * Requests that it had sent before may still be in the library's buffer. */
+    char byte;
+    bool ended = recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+    enum connection_phase phase = ended ? PHASE_ENDED : PHASE_KEPT;
+    connection_enter(&h->connections, c, phase, http_now(h));
+    http_expect_deadline(h, http_now(h) + h->connections.lasts[phase]);
 }
 
-/* The library does not say which connection it means; it closes that one next. */
+/* The library does not say which connection it means; it closes that one next. Its texts have been the same
+ * since 0.9.71. */
 void http_on_log(void *cls, const char *format, va_list ap)
 {
     struct http *h = cls;
-    vsnprintf(h->refusal, sizeof h->refusal, format, ap);
-    h->refusal[strcspn(h->refusal, "\n")] = '\0';
+    char message[512];
+    vsnprintf(message, sizeof message, format, ap);
+    if (sscanf(message, "Error processing request (HTTP response code is %u", &h->refused_with) == 1 ||
+        strstr(message, "onnection socket is closed") || strstr(message, "ocket has been disconnected") ||
+        strstr(message, "Failed to send"))
+        return;
+    message[strcspn(message, "\n")] = '\0';
+    if (rate_limit_allow(h->strangers, http_now(h)))
+        log_notice("libmicrohttpd: %s", message);
 }
