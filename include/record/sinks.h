@@ -1,6 +1,7 @@
 /* sinks.h: how each sink is made. Each returns 0 and an owned sink, or a negative errno, logged. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,8 +18,10 @@ struct stdout_config {
 
 int sink_stdout_new(const struct stdout_config *config, struct sink **ret);
 
-/* One native entry a record, fields in the man page. */
-int sink_journal_new(size_t log_body, struct sink **ret);
+/* One native entry a record, fields in the man page. A required one says 0 only when journald has the entry,
+ * and waits a moment for a busy one; any other keeps what journald does not take at once and sends it later.
+ */
+int sink_journal_new(size_t log_body, bool required, struct sink **ret);
 
 struct inbox_config {
     const char *path;  /* of the database; its folder is made, mode 0750, where it is missing */

@@ -1,0 +1,22 @@
+/* message_ids.h: the MESSAGE_ID of each kind of journal entry, which the message catalog explains. They are
+ * an interface: an id is never used again for something else. */
+#pragma once
+
+/* What arrived. */
+#define MESSAGE_EVENT         "cb23f104a4074a5a99d18829e0b90506" /* an event, however far it got */
+#define MESSAGE_EVENT_FAILED  "2a2711e227694c59a0fa6681f3dd41b8" /* an event that says something failed */
+#define MESSAGE_EVENT_REFUSED "4acac5c7636d4f918576bc5e548912b9" /* an event from one who is not believed */
+#define MESSAGE_UNREADABLE    "485c267de9fe4e70a928145a59fc7036" /* a body that could not be read */
+#define MESSAGE_REQUEST       "40018177a9c74e2792f47abd66311479" /* another request */
+
+/* What the program says of itself. */
+#define MESSAGE_STARTED          "f3ea3e22f8704dd8aa6ad7ac33f3cc3d"
+#define MESSAGE_STOPPED          "98c6dfff5e3b4a2f80df59b620ef0c96"
+#define MESSAGE_OUTPUT_TROUBLE   "bf5819a46d8c4bdaafdf8dcba19a0399" /* stdout or the journal takes nothing */
+#define MESSAGE_OUTPUT_RECOVERED "93f7ac29bc09435dbc5f608c8b991af5" /* it does again; how much it missed */
+#define MESSAGE_INBOX_TROUBLE    "6e76d3bef98b4801aeb813118464624f" /* it cannot be written */
+#define MESSAGE_INBOX_RECOVERED  "c782a2fabd754ec1a9bfb20b66c09cb6" /* it can again */
+#define MESSAGE_INBOX_DAMAGED    "407864df216349febafb8ea8c1283849" /* corrupt, so set aside */
+#define MESSAGE_INBOX_PRUNED     "9fcb99d074f644fdabb3752325b5027f" /* size, not age, made events go */
+#define MESSAGE_DISK_LOW         "52941b777d704583a4e6353e4f42cd96" /* the inbox's disk is nearly full */
+#define MESSAGE_UNRECORDED       "8c83e74db01a4547bb952b8564562526" /* an event not acknowledged */
