@@ -20,6 +20,7 @@
 struct http_daemon {
     struct http *http;
     struct MHD_Daemon *mhd;
+    int fd; /* listening; borrowed */
     sd_event_source *source;
     bool ready; /* the library wants to run */
 };

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <microhttpd.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -231,14 +232,21 @@ static int on_drain_end(sd_event_source *timer, uint64_t usec, void *userdata)
     return sd_event_exit(h->loop, 0);
 }
 
+/* Takes in the connections that the kernel holds already: closing the socket would reset them. */
+static void accept_waiting(struct http_daemon *d)
+{
+    struct pollfd socket = {.fd = d->fd, .events = POLLIN};
+    for (size_t i = 0; i < d->http->config.max_connections && poll(&socket, 1, 0) > 0; i++)
+        daemon_run(d);
+}
+
 int http_drain(struct http *h)
 {
     if (h->draining)
         return 0;
     h->draining = true;
     for (size_t i = 0; i < h->n_daemons; i++) {
-        h->daemons[i].ready = true;
-        daemon_run(&h->daemons[i]);
+        accept_waiting(&h->daemons[i]);
         MHD_quiesce_daemon(h->daemons[i].mhd);
         h->daemons[i].ready = true;
     }
@@ -261,7 +269,7 @@ int http_serve(struct http *h, int fd)
     if (h->n_daemons == sizeof h->daemons / sizeof *h->daemons)
         return log_error_errno(E2BIG, "Too many sockets to listen on");
     struct http_daemon *d = &h->daemons[h->n_daemons];
-    *d = (struct http_daemon){.http = h};
+    *d = (struct http_daemon){.http = h, .fd = fd};
     d->mhd = MHD_start_daemon(
         MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, http_on_request, d,
         MHD_OPTION_EXTERNAL_LOGGER, http_on_log, h, MHD_OPTION_LISTEN_SOCKET, fd,
