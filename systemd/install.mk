@@ -1,1 +1,51 @@
-# install.mk: what goes where. Included by the Makefile.
+# install.mk: what goes where, and the Debian package. Included by the Makefile.
+
+# Each folder can be set on the command line; the distribution's own are asked for, since PREFIX says nothing of them.
+BINDIR         ?= $(PREFIX)/bin
+MANDIR         ?= $(PREFIX)/share/man
+EXAMPLESDIR    ?= $(PREFIX)/share/doc/vodhook/examples
+UNITDIR        ?= $(or $(call dir_of,systemd,systemdsystemunitdir),/usr/lib/systemd/system)
+SYSUSERSDIR    ?= $(or $(call dir_of,systemd,sysusersdir),/usr/lib/sysusers.d)
+CATALOGDIR     ?= $(or $(call dir_of,systemd,catalogdir),/usr/lib/systemd/catalog)
+COMPLETIONSDIR ?= $(or $(call dir_of,bash-completion,completionsdir),/usr/share/bash-completion/completions)
+dir_of = $(shell $(PKG_CONFIG) --variable=$(2) $(1) 2>/dev/null)
+
+UNITS := $(notdir $(sort $(wildcard systemd/*.service systemd/*.socket)))
+
+# mode:file:target of all that is installed. The first program is the command, the others are what it runs.
+INSTALLED = 755:$(B)/vodhook:$(BINDIR)/vodhook \
+            $(foreach p,$(filter-out $(B)/vodhook,$(PROGRAMS)),755:$(p):$(LIBEXECDIR)/$(notdir $(p))) \
+            $(foreach u,$(UNITS),644:$(B)/systemd/$(u):$(UNITDIR)/$(u)) \
+            644:systemd/vodhook.sysusers:$(SYSUSERSDIR)/vodhook.conf \
+            644:systemd/vodhook.catalog:$(CATALOGDIR)/vodhook.catalog \
+            644:systemd/bash-completion/vodhook:$(COMPLETIONSDIR)/vodhook \
+            $(foreach m,$(wildcard src/command/*.1),644:$(m):$(MANDIR)/man1/$(notdir $(m))) \
+            $(foreach e,$(wildcard systemd/*.conf.example),644:$(e):$(EXAMPLESDIR)/$(notdir $(e)))
+
+# The units of the tree are those of a package; elsewhere the programs have other paths.
+$(B)/systemd/%: systemd/% FORCE
+	$(Q)mkdir -p $(@D)
+	$(Q)sed 's,/usr/bin/,$(BINDIR)/,; s,/usr/libexec/vodhook/,$(LIBEXECDIR)/,' $< >$@
+
+## install: copy everything where the distribution expects it (DESTDIR=, PREFIX=); starts nothing
+.PHONY: install
+install: all $(UNITS:%=$(B)/systemd/%)
+	$(Q)for entry in $(INSTALLED); do \
+	    IFS=:; set -- $$entry; install -D -m "$$1" "$$2" "$(DESTDIR)$$3" || exit; echo "  INSTALL $(DESTDIR)$$3"; \
+	done
+	$(Q)$(if $(DESTDIR),,sh systemd/tell-systemd installed "$(SYSUSERSDIR)/vodhook.conf")
+
+## uninstall: stop it and take away what install brought; state, configuration and the user vodhook stay
+.PHONY: uninstall
+uninstall:
+	$(Q)$(if $(DESTDIR),,sh systemd/tell-systemd leaving $(UNITS))
+	$(Q)for entry in $(INSTALLED); do IFS=:; set -- $$entry; rm -f "$(DESTDIR)$$3"; done
+	$(Q)for dir in $(LIBEXECDIR) $(EXAMPLESDIR) $(dir $(EXAMPLESDIR)); do \
+	    [ ! -d "$(DESTDIR)$$dir" ] || rmdir --ignore-fail-on-non-empty "$(DESTDIR)$$dir"; \
+	done
+	$(Q)$(if $(DESTDIR),,sh systemd/tell-systemd gone)
+
+## deb: build the Debian package vodhook_VERSION_ARCH.deb (DEBDIR= says where to)
+.PHONY: deb
+deb:
+	$(Q)sh systemd/debian/build "$(B)/deb" "$(or $(DEBDIR),.)"
