@@ -17,6 +17,11 @@ bool log_is_journal_stream(int fd);
  * whatever its sign. Returns -abs(error), so that `return log_error_errno(r, "...")` forwards it. */
 int log_line(int priority, int error, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
+/* As log_line(), for a line that the message catalog explains: where systemd reads stderr, it becomes an
+ * entry with this MESSAGE_ID, 32 hexadecimal digits, unless journald does not take it. */
+int log_message(const char *message_id, int priority, int error, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
 #define log_crit(...)             log_line(LOG_CRIT, 0, __VA_ARGS__)
 #define log_error(...)            log_line(LOG_ERR, 0, __VA_ARGS__)
 #define log_warning(...)          log_line(LOG_WARNING, 0, __VA_ARGS__)

@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
+#include "base/journald.h"
 #include "base/text.h"
 
 enum { LOG_LINE_MAX = 4096 };
@@ -35,30 +35,72 @@ void log_init(const char *name)
     log_priorities = log_is_journal_stream(STDERR_FILENO);
 }
 
-int log_line(int priority, int error, const char *format, ...)
+static bool log_to_journal(const char *message_id, int priority, const struct buffer *text)
+{
+    const char digit[] = {(char)('0' + priority)};
+    struct journald journald;
+    struct buffer entry = {0};
+    journald_field(&entry, "MESSAGE", buffer_slice(text));
+    journald_field(&entry, "MESSAGE_ID", slice_of(message_id));
+    journald_field(&entry, "PRIORITY", (struct slice){digit, 1});
+    journald_field(&entry, "SYSLOG_IDENTIFIER", slice_of(log_name));
+    int r = entry.failed ? -ENOMEM : journald_init(&journald, JOURNAL_SOCKET);
+    if (r >= 0) {
+        r = journald_send(&journald, buffer_slice(&entry));
+        journald_done(&journald);
+    }
+    buffer_done(&entry);
+    return r >= 0;
+}
+
+static void log_to_stderr(int priority, const struct buffer *text)
+{
+    struct buffer line = {0};
+    if (log_priorities)
+        buffer_printf(&line, "<%d>", priority);
+    else
+        buffer_printf(&line, "%s: ", log_name);
+    buffer_append(&line, text->data, text->len);
+    buffer_putc(&line, '\n');
+    /* Nothing can be done about a stderr that does not take the line. */
+    if (!line.failed && write(STDERR_FILENO, line.data, line.len) < 0)
+        (void)0;
+    buffer_done(&line);
+}
+
+static int log_format(const char *message_id, int priority, int error, const char *format, va_list ap)
 {
     int saved = errno;
     if (error < 0)
         error = -error;
     char message[LOG_LINE_MAX];
     errno = error;
-    va_list ap;
-    va_start(ap, format);
     int n = vsnprintf(message, sizeof message, format, ap);
-    va_end(ap);
     size_t len = n < 0 ? 0 : (size_t)n < sizeof message ? (size_t)n : sizeof message - 1;
 
-    struct buffer line = {0};
-    if (log_priorities)
-        buffer_printf(&line, "<%d>", priority);
-    else
-        buffer_printf(&line, "%s: ", log_name);
-    text_escape(&line, (struct slice){message, len});
-    buffer_putc(&line, '\n');
-    /* Nothing can be done about a stderr that does not take the line. */
-    if (!line.failed && write(STDERR_FILENO, line.data, line.len) < 0)
-        (void)0;
-    buffer_done(&line);
+    struct buffer text = {0};
+    text_escape(&text, (struct slice){message, len});
+    if (!message_id || !log_priorities || !log_to_journal(message_id, priority, &text))
+        log_to_stderr(priority, &text);
+    buffer_done(&text);
     errno = saved;
     return -error;
+}
+
+int log_line(int priority, int error, const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    int r = log_format(NULL, priority, error, format, ap);
+    va_end(ap);
+    return r;
+}
+
+int log_message(const char *message_id, int priority, int error, const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    int r = log_format(message_id, priority, error, format, ap);
+    va_end(ap);
+    return r;
 }
