@@ -5,14 +5,21 @@
 
 enum { RECORDER_SINKS_MAX = 8 };
 
+/* Each record is counted once, whether or not it could be recorded. */
 struct recorder_stats {
-    uint64_t events, failed, refused, duplicates, unreadable, requests;
+    uint64_t events;     /* that are not refused */
+    uint64_t failed;     /* of these, those that say so, each once */
+    uint64_t duplicates; /* of these, those that had been recorded before */
+    uint64_t refused;
+    uint64_t unreadable;
+    uint64_t requests;  /* all others */
     int64_t last_event; /* microseconds since 1970; 0 before the first */
 };
 
 struct recorder;
 
-/* required may be NULL: then everything counts as recorded. Takes the sinks. Returns 0 or a negative errno.
+/* required may be NULL: then everything counts as recorded. Takes the sinks when it succeeds. Returns 0 or a
+ * negative errno.
  */
 int recorder_new(struct sink *required, struct sink *const *others, size_t n_others, struct recorder **ret);
 struct recorder *recorder_free(struct recorder *r);
@@ -20,7 +27,7 @@ struct recorder *recorder_free(struct recorder *r);
 /* Writes the summary, offers the record to the required sink and then to the others. Returns 0 when the
  * required sink has it, 1 when it will have it at the next recorder_commit(), or a negative errno when it
  * could not take it: then call again with again = true later, which offers it to the required sink alone.
- * Requests that are not unreadable are not offered to the inbox: they return 0. */
+ * Requests that are not unreadable return 0 and are not offered to the inbox. */
 int recorder_put(struct recorder *r, struct record *record, bool again);
 
 /* Commits what returned 1. Returns 0, or a negative errno: then all of it is to be put again, again = true.

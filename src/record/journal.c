@@ -1,0 +1,305 @@
+/* journal.c: the sink that writes native journal entries. */
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <syslog.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/journald.h"
+#include "base/log.h"
+#include "record/format.h"
+#include "record/message_ids.h"
+#include "record/sinks.h"
+
+enum {
+    FILE_IDS_MAX = 256,           /* in an entry, which journald limits to about 1,000 fields */
+    ENTRY_KEEP = 256 * 1024,      /* memory that is kept between entries */
+    QUEUE_MAX = 16 * 1024 * 1024, /* bytes kept for a journald that is busy or away */
+    BUSY_WAIT = 250,  /* milliseconds that a busy journald is waited for, once, until it takes something */
+    LAST_WAIT = 1000, /* milliseconds in which the queue may still go, at the end */
+};
+
+struct journal_sink {
+    struct sink sink;
+    size_t log_body;
+    bool required;
+    struct journald journald;
+    struct buffer entry, body;
+    struct buffer queue; /* of entries, each after its length as a size_t; unused by a required sink */
+    size_t sent;         /* bytes of the queue that are */
+    bool given_up;       /* journald was waited for in vain and has taken nothing since */
+    int trouble;         /* the errno that was said, 0 while it works */
+    uint64_t dropped;    /* entries, since the trouble began */
+};
+
+static void put_text(struct buffer *to, const char *name, const char *value)
+{
+    if (value)
+        journald_field(to, name, slice_of(value));
+}
+
+static void put_number(struct buffer *to, const char *name, uint64_t value)
+{
+    char text[24];
+    snprintf(text, sizeof text, "%" PRIu64, value);
+    put_text(to, name, text);
+}
+
+static void put_kind(struct buffer *to, const struct record *r)
+{
+    const char *id = MESSAGE_EVENT;
+    int priority = LOG_INFO;
+    if (r->unreadable)
+        id = MESSAGE_UNREADABLE, priority = LOG_NOTICE;
+    else if (r->kind == RECORD_REQUEST)
+        id = MESSAGE_REQUEST, priority = r->trust == TRUST_REFUSED ? LOG_NOTICE : LOG_INFO;
+    else if (r->trust == TRUST_REFUSED)
+        id = MESSAGE_EVENT_REFUSED, priority = LOG_NOTICE;
+    else if (r->event->result == RESULT_FAILED)
+        id = MESSAGE_EVENT_FAILED, priority = LOG_WARNING;
+    put_text(to, "MESSAGE_ID", id);
+    put_number(to, "PRIORITY", (uint64_t)priority);
+}
+
+static void put_event(struct journal_sink *s, const struct record *r)
+{
+    const struct event *e = r->event;
+    struct buffer *to = &s->entry;
+    put_text(to, "VOD_EVENT_TYPE", e->type);
+    for (size_t i = 0; i < e->n_file_ids && i < FILE_IDS_MAX; i++)
+        put_text(to, "VOD_FILE_ID", e->file_ids[i]);
+    if (e->n_file_ids > FILE_IDS_MAX)
+        put_number(to, "VOD_FILE_ID_COUNT", e->n_file_ids);
+    put_text(to, "VOD_TASK_ID", e->task_id);
+    put_text(to, "VOD_STATUS", e->status);
+    put_text(to, "VOD_RESULT", event_result_name(e->result));
+    put_text(to, "VOD_ERR_CODE", e->err_code);
+    put_text(to, "VOD_NAME", e->name);
+    put_text(to, "VOD_SUB_APP_ID", e->sub_app_id);
+    record_event(&s->body, r);
+    journald_field(to, "VOD_EVENT", buffer_slice(&s->body));
+}
+
+static void put_request(struct journal_sink *s, const struct record *r)
+{
+    struct buffer *to = &s->entry;
+    if (r->method.len) {
+        journald_field(to, "VOD_METHOD", r->method);
+        journald_field(to, "VOD_TARGET", r->target);
+        for (size_t i = 0; i < r->n_headers; i++) {
+            buffer_append(&s->body, r->headers[i].name.data, r->headers[i].name.len);
+            buffer_puts(&s->body, ": ");
+            buffer_append(&s->body, r->headers[i].value.data, r->headers[i].value.len);
+            buffer_putc(&s->body, '\n');
+        }
+        journald_field(to, "VOD_HEADERS", buffer_slice(&s->body));
+        s->body.len = 0;
+    }
+    record_body(&s->body, r, s->log_body);
+    journald_field(to, "VOD_BODY", buffer_slice(&s->body));
+    put_number(to, "VOD_BODY_BYTES", r->body_bytes);
+}
+
+static int journal_entry(struct journal_sink *s, const struct record *r)
+{
+    struct buffer *to = &s->entry;
+    buffer_reset(to, ENTRY_KEEP);
+    buffer_reset(&s->body, ENTRY_KEEP);
+    journald_field(to, "MESSAGE", r->summary);
+    put_kind(to, r);
+    put_text(to, "SYSLOG_IDENTIFIER", "vodhook");
+    put_text(to, "VOD_SOURCE", r->source);
+    put_text(to, "VOD_REMOTE", r->remote);
+    put_text(to, "VOD_TRUST", record_trust_name(r->trust));
+    put_text(to, "VOD_REASON", r->reason);
+    put_text(to, "VOD_DUPLICATE", r->duplicate ? "yes" : NULL);
+    if (r->kind == RECORD_EVENT)
+        put_event(s, r);
+    else
+        put_request(s, r);
+    return to->failed || s->body.failed ? -ENOMEM : 0;
+}
+
+/* Not as an entry with a MESSAGE_ID, since journald does not take entries now. */
+static void journal_say_trouble(struct journal_sink *s, int error)
+{
+    if (s->trouble == error)
+        return;
+    s->trouble = error;
+    const char *what = s->required ? "not acknowledging them, will retry" : "keeping some for it, will retry";
+    if (error == EAGAIN)
+        log_warning("journald is too busy to take events, %s", what);
+    else
+        log_warning_errno(error, "Failed to write events to the journal: %m, %s", what);
+}
+
+static void journal_say_recovered(struct journal_sink *s)
+{
+    s->given_up = false;
+    if (s->trouble)
+        log_message(MESSAGE_OUTPUT_RECOVERED, LOG_NOTICE, 0,
+                    "The journal takes events again, %" PRIu64 " were dropped", s->dropped);
+    s->trouble = 0;
+    s->dropped = 0;
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* Waits for a busy journald until a time; one that was waited for in vain is not waited for again before it
+ * has taken something. Returns whether to try again. */
+static bool journal_wait(struct journal_sink *s, int64_t until)
+{
+    struct pollfd p = {.fd = s->journald.fd, .events = POLLOUT};
+    int64_t left = until - now_ms();
+    if (s->given_up)
+        return false;
+    s->given_up = left <= 0 || poll(&p, 1, (int)left) == 0;
+    return !s->given_up;
+}
+
+static int put_required(struct journal_sink *s)
+{
+    int64_t until = now_ms() + BUSY_WAIT;
+    int r;
+    do
+        r = journald_send(&s->journald, buffer_slice(&s->entry));
+    while (r == -EAGAIN && journal_wait(s, until));
+    if (r < 0)
+        journal_say_trouble(s, -r);
+    else
+        journal_say_recovered(s);
+    return r;
+}
+
+static struct slice queue_first(const struct journal_sink *s)
+{
+    size_t len;
+    memcpy(&len, s->queue.data + s->sent, sizeof len);
+    return (struct slice){s->queue.data + s->sent + sizeof len, len};
+}
+
+static void drop(struct journal_sink *s, int error)
+{
+    s->dropped++;
+    journal_say_trouble(s, error);
+}
+
+/* A journald that is busy or away comes back; an entry that cannot be sent for another reason is in the way
+ * of the others. */
+static int journal_flush(struct sink *sink)
+{
+    struct journal_sink *s = (struct journal_sink *)sink;
+    while (s->sent < s->queue.len) {
+        struct slice entry = queue_first(s);
+        int r = journald_send(&s->journald, entry);
+        if (r == -EAGAIN)
+            return s->journald.fd;
+        if (r == -ENOENT || r == -ECONNREFUSED) {
+            journal_say_trouble(s, -r);
+            return -EAGAIN;
+        }
+        if (r < 0)
+            drop(s, -r);
+        else
+            s->given_up = false;
+        s->sent += sizeof entry.len + entry.len;
+    }
+    buffer_reset(&s->queue, ENTRY_KEEP);
+    s->sent = 0;
+    return 0;
+}
+
+static int queue_entry(struct journal_sink *s)
+{
+    size_t len = s->entry.len, waiting = s->queue.len - s->sent;
+    if (waiting && waiting + len > QUEUE_MAX) {
+        drop(s, EAGAIN);
+        return -ENOBUFS;
+    }
+    if (s->sent > s->queue.len / 2) {
+        buffer_consume(&s->queue, s->sent);
+        s->sent = 0;
+    }
+    if (!buffer_reserve(&s->queue, sizeof len + len)) {
+        s->queue.failed = false;
+        drop(s, ENOMEM);
+        return -ENOMEM;
+    }
+    buffer_append(&s->queue, (const char *)&len, sizeof len);
+    buffer_append(&s->queue, s->entry.data, len);
+    return 0;
+}
+
+/* The queue is full only where journald is behind for long; then a wait slows a flood down to what it takes.
+ */
+static int put_queued(struct journal_sink *s)
+{
+    int64_t until = now_ms() + BUSY_WAIT;
+    int left = journal_flush(&s->sink);
+    while (left > 0 && s->queue.len - s->sent + s->entry.len > QUEUE_MAX && journal_wait(s, until))
+        left = journal_flush(&s->sink);
+    int r = left ? -EAGAIN : journald_send(&s->journald, buffer_slice(&s->entry));
+    if (r == 0) {
+        journal_say_recovered(s);
+        return 0;
+    }
+    if (r == -ENOENT || r == -ECONNREFUSED)
+        journal_say_trouble(s, -r);
+    else if (r != -EAGAIN)
+        return drop(s, -r), r;
+    return queue_entry(s);
+}
+
+static int journal_put(struct sink *sink, struct record *r)
+{
+    struct journal_sink *s = (struct journal_sink *)sink;
+    if (journal_entry(s, r) < 0)
+        return drop(s, ENOMEM), -ENOMEM;
+    return s->required ? put_required(s) : put_queued(s);
+}
+
+static void journal_free(struct sink *sink)
+{
+    struct journal_sink *s = (struct journal_sink *)sink;
+    int64_t until = now_ms() + LAST_WAIT;
+    s->given_up = false;
+    while (journal_flush(sink) > 0 && journal_wait(s, until))
+        ;
+    for (; s->sent < s->queue.len; s->dropped++)
+        s->sent += sizeof(size_t) + queue_first(s).len;
+    if (s->dropped)
+        log_warning("%" PRIu64 " events could not be written to the journal", s->dropped);
+    journald_done(&s->journald);
+    buffer_done(&s->queue);
+    buffer_done(&s->entry);
+    buffer_done(&s->body);
+    free(s);
+}
+
+static const struct sink_ops journal_ops = {
+    .name = "journal", .put = journal_put, .flush = journal_flush, .free = journal_free};
+
+int sink_journal_new(size_t log_body, bool required, struct sink **ret)
+{
+    struct journal_sink *s = calloc(1, sizeof *s);
+    int r = s ? journald_init(&s->journald, JOURNAL_SOCKET) : -ENOMEM;
+    if (r < 0) {
+        free(s);
+        return log_error_errno(r, "Failed to make a socket for the journal: %m");
+    }
+    s->sink.ops = &journal_ops;
+    s->log_body = log_body;
+    s->required = required;
+    if (access(JOURNAL_SOCKET, F_OK) < 0)
+        journal_say_trouble(s, errno);
+    *ret = &s->sink;
+    return 0;
+}
