@@ -1,0 +1,73 @@
+"""Fixtures: the tree installed into a staged root, and boxes that boot on it."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(__file__))
+
+from box import TREE, Box, why_not  # noqa: E402
+
+BUILD = os.path.abspath(os.environ.get("B", TREE / "build"))
+
+
+def make(*arguments):
+    """Runs make with nothing of a make above it; returns its output."""
+    environment = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
+    done = subprocess.run(["make", f"B={BUILD}", *arguments], cwd=TREE, env=environment, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def stage(tmp_path_factory):
+    """A root that everything has been installed into."""
+    root = tmp_path_factory.mktemp("stage")
+    make("install", f"DESTDIR={root}")
+    return root
+
+
+@pytest.fixture(scope="session")
+def box_possible():
+    if reason := why_not():
+        pytest.skip(f"no systemd to boot: {reason}")
+
+
+@pytest.fixture(scope="module")
+def bare_box(box_possible, stage):
+    """A booted system that vodhook is installed on, and neither enabled nor started."""
+    box = Box(stage)
+    try:
+        box.run("systemd-sysusers")
+        box.run("journalctl", "--update-catalog")
+        yield box
+    finally:
+        box.close()
+
+
+@pytest.fixture(scope="module")
+def box(bare_box):
+    """The same with the service running."""
+    bare_box.systemctl("enable", "--now", "vodhook")
+    return bare_box
+
+
+@pytest.fixture(autouse=True)
+def explain(request):
+    """What the journal of the box says, where a test fails."""
+    yield
+    report = getattr(request.node, "report", None)
+    if report and report.failed and "bare_box" in request.fixturenames:
+        found = request.getfixturevalue("bare_box").run("journalctl", "--no-pager", "--lines=40", check=False)
+        print(found.stdout)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    if call.when == "call":
+        item.report = outcome.get_result()
