@@ -12,7 +12,8 @@ enum option_type {
     OPTION_PATH,     /* a file name; --dump-config and messages show it as it is */
     OPTION_COUNT,    /* a whole number, least to most */
     OPTION_SIZE,     /* bytes: a whole number, or one with K, M or G (1024 each), least to most */
-    OPTION_DURATION, /* seconds: a number, or one with ms, s, min, h or d; kept in milliseconds, least to most
+    OPTION_DURATION, /* seconds: a whole number, or one with ms, s, min, h or d; kept in milliseconds, least
+                      * to most
                       */
     OPTION_CHOICE,   /* one of the words in `choices` */
 };
@@ -23,7 +24,7 @@ typedef unsigned option_commands;
 struct option_row {
     const char *name; /* "max-body"; on the command line --max-body */
     enum option_type type;
-    const char *argument; /* "BYTES", as --help shows it; NULL for a flag */
+    const char *argument; /* "BYTES", as --help shows it; NULL for a flag, and to show the choices */
     const char *initial;  /* the default, as text; NULL for none */
     option_commands commands;
     bool repeatable;     /* may be given more than once; a source of settings replaces those before it */
@@ -31,8 +32,9 @@ struct option_row {
     bool argv_only;      /* not in a file: --config, --check, --help ... */
     int64_t least, most; /* of a number, in the unit that is kept */
     const char *choices; /* "text json journal none" */
-    const char *help;    /* one sentence, without a full stop */
-    const char *heading; /* begins a group in --help; NULL within one */
+    const char *(*check)(const char *value); /* of a text: what is wrong with it, or NULL; NULL for nothing */
+    const char *help;                        /* one sentence, without a full stop */
+    const char *heading;                     /* begins a group in --help; NULL within one */
 };
 
 struct options;
@@ -48,10 +50,11 @@ struct options *options_free(struct options *o);
  * an earlier one of the same option that may not be repeated. */
 int options_parse_argv(struct options *o, int argc, char *const argv[], int *ret_operand);
 
-/* Reads `name = value` lines; # and ; begin a comment line, white space around name and value is dropped, a
- * value may stand in double quotes. What the command line gave stays. An option that only other commands have
- * is checked and passed over. Returns 0, -ENOENT (not logged), or another negative errno after saying
- * file:line: what is wrong for every line that is wrong (exit 78). */
+/* Reads `name = value` lines; # and ; begin a comment line, and # after white space a comment; white space
+ * around name and value is dropped, a value may stand in double quotes, with \" and \\ in it. What the
+ * command line gave stays. An option that only other commands have is checked and passed over. Returns 0,
+ * -ENOENT (not logged), or another negative errno after saying file:line: what is wrong for every line that
+ * is wrong (exit 78). */
 int options_parse_file(struct options *o, const char *path);
 
 /* Values. The name must stand in the table; a number is in the unit kept. A string is borrowed until free. */
@@ -71,7 +74,7 @@ bool options_is_default(const struct options *o, const char *name);
 int options_set(struct options *o, const char *name, const char *value, const char *origin);
 
 /* --help's list of the command's options, wrapped at 100 columns, with defaults; --dump-config's
- * `name = value  # origin` lines, which read back as a configuration file. */
+ * `name = value  # origin` lines, which read back as a configuration file once its secrets are put in. */
 void options_print_help(const struct options *o);
 void options_print_config(const struct options *o);
 
