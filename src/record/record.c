@@ -107,6 +107,8 @@ bool record_body(struct buffer *to, const struct record *r, size_t max)
     struct slice shown = r->body;
     if (shown.len > max)
         shown.len = cut_at_character(shown.data, max);
+    if (shown.len == 0)
+        return r->body_bytes > 0;
     size_t done = 0;
     for (struct slice sign; find_sign(shown, done, &sign);) {
         size_t at = (size_t)(sign.data - shown.data);
