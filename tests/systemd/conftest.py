@@ -1,7 +1,6 @@
 """Fixtures: the tree installed into a staged root, and boxes that boot on it."""
 
 import os
-import pathlib
 import subprocess
 import sys
 

@@ -1,6 +1,5 @@
 """The Debian package: built, looked at by lintian, and installed, upgraded, removed and purged on a booted system."""
 
-import os
 import re
 import shutil
 import subprocess

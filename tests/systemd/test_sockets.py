@@ -1,6 +1,5 @@
 """Sockets that systemd passes: which are served, which are refused, and what happens without one."""
 
-import os
 import socket
 
 import pytest
