@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <syslog.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/journald.h"
 #include "base/log.h"
 #include "record/format.h"
@@ -18,8 +18,8 @@ enum {
     FILE_IDS_MAX = 256,           /* in an entry, which journald limits to about 1,000 fields */
     ENTRY_KEEP = 256 * 1024,      /* memory that is kept between entries */
     QUEUE_MAX = 16 * 1024 * 1024, /* bytes kept for a journald that is busy or away */
-    BUSY_WAIT = 250,  /* milliseconds that a busy journald is waited for, once, until it takes something */
-    LAST_WAIT = 1000, /* milliseconds in which the queue may still go, at the end */
+    BUSY_WAIT = 250 * 1000,       /* microseconds that a busy journald is waited for, once */
+    LAST_WAIT = 1000 * 1000,      /* microseconds in which the queue may still go, at the end */
 };
 
 struct journal_sink {
@@ -146,28 +146,21 @@ static void journal_say_recovered(struct journal_sink *s)
     s->dropped = 0;
 }
 
-static int64_t now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 /* Waits for a busy journald until a time; one that was waited for in vain is not waited for again before it
  * has taken something. Returns whether to try again. */
 static bool journal_wait(struct journal_sink *s, int64_t until)
 {
     struct pollfd p = {.fd = s->journald.fd, .events = POLLOUT};
-    int64_t left = until - now_ms();
+    int64_t left = until - clock_now(CLOCK_MONOTONIC);
     if (s->given_up)
         return false;
-    s->given_up = left <= 0 || poll(&p, 1, (int)left) == 0;
+    s->given_up = left <= 0 || poll(&p, 1, (int)(left / 1000)) == 0;
     return !s->given_up;
 }
 
 static int put_required(struct journal_sink *s)
 {
-    int64_t until = now_ms() + BUSY_WAIT;
+    int64_t until = clock_now(CLOCK_MONOTONIC) + BUSY_WAIT;
     int r;
     do
         r = journald_send(&s->journald, buffer_slice(&s->entry));
@@ -242,7 +235,7 @@ static int queue_entry(struct journal_sink *s)
  */
 static int put_queued(struct journal_sink *s)
 {
-    int64_t until = now_ms() + BUSY_WAIT;
+    int64_t until = clock_now(CLOCK_MONOTONIC) + BUSY_WAIT;
     int left = journal_flush(&s->sink);
     while (left > 0 && s->queue.len - s->sent + s->entry.len > QUEUE_MAX && journal_wait(s, until))
         left = journal_flush(&s->sink);
@@ -269,7 +262,7 @@ static int journal_put(struct sink *sink, struct record *r)
 static void journal_free(struct sink *sink)
 {
     struct journal_sink *s = (struct journal_sink *)sink;
-    int64_t until = now_ms() + LAST_WAIT;
+    int64_t until = clock_now(CLOCK_MONOTONIC) + LAST_WAIT;
     s->given_up = false;
     while (journal_flush(sink) > 0 && journal_wait(s, until))
         ;

@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "record/format.h"
 #include "record/message_ids.h"
@@ -20,7 +20,7 @@
 enum {
     WRITE_AT = 64 * 1024,     /* bytes that are written without waiting for the end of the round */
     BUFFER_KEEP = 256 * 1024, /* memory that is kept while nothing is left to write */
-    LAST_WAIT = 1000,         /* milliseconds that a slow reader gets for the rest, at the end */
+    LAST_WAIT = 1000 * 1000,  /* microseconds that a slow reader gets for the rest, at the end */
 };
 
 /* How a descriptor is written to without waiting. */
@@ -194,21 +194,14 @@ static int stdout_put(struct sink *sink, struct record *r)
     return s->buffer.len > mark ? stdout_limit(s, mark) : 0;
 }
 
-static int64_t now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 /* The program is about to end: a reader that is slow but alive gets what is left. */
 static void stdout_free(struct sink *sink)
 {
     struct stdout_sink *s = (struct stdout_sink *)sink;
-    int64_t until = now_ms() + LAST_WAIT, left = LAST_WAIT;
-    for (int fd = stdout_flush(sink); fd > 0 && left > 0; left = until - now_ms()) {
+    int64_t until = clock_now(CLOCK_MONOTONIC) + LAST_WAIT, left = LAST_WAIT;
+    for (int fd = stdout_flush(sink); fd > 0 && left > 0; left = until - clock_now(CLOCK_MONOTONIC)) {
         struct pollfd p = {.fd = fd, .events = POLLOUT};
-        if (poll(&p, 1, (int)left) > 0)
+        if (poll(&p, 1, (int)(left / 1000)) > 0)
             fd = stdout_flush(sink);
     }
     if (s->written < s->buffer.len)

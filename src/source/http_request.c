@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/parse.h"
 #include "base/text.h"
@@ -161,19 +161,12 @@ static enum MHD_Result respond(struct http *h, struct connection *c)
                               h->answers[browser ? ANSWER_PAGE : ANSWER_EMPTY][h->draining]);
 }
 
-static int64_t realtime_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
-
 /* The last byte is here: answers at once when it is recorded at once, else after the commit of this round. */
 static enum MHD_Result complete(struct http *h, struct connection *c)
 {
     if (c->health)
         return respond(h, c);
-    c->arrived = realtime_now();
+    c->arrived = clock_now(CLOCK_REALTIME);
     int r = http_record(h, c, false);
     if (r == 0)
         return respond(h, c);
@@ -212,7 +205,7 @@ enum MHD_Result http_on_request(void *cls, struct MHD_Connection *mhd, const cha
             return complete(h, c);
         if (body_append(&c->body, &h->limits, upload, *upload_size) < 0) {
             c->cut = "the body is far too large";
-            c->arrived = realtime_now();
+            c->arrived = clock_now(CLOCK_REALTIME);
             /* Its head is kept; there is no answer that could wait for it. */
             h->uncommitted += http_record(h, c, false) > 0;
             return MHD_NO;

@@ -3,8 +3,8 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "event/sign.h"
 
 struct intake {
@@ -71,17 +71,10 @@ static enum record_trust judge(const struct intake *i, const struct arrival *a, 
     return TRUST_REFUSED;
 }
 
-static int64_t monotonic_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
-
 static bool log_allows(const struct intake *i, const struct record *r)
 {
     struct rate_limit *limit = r->unreadable ? i->config.unreadable : i->config.requests;
-    return r->kind == RECORD_EVENT || !limit || rate_limit_allow(limit, monotonic_now());
+    return r->kind == RECORD_EVENT || !limit || rate_limit_allow(limit, clock_now(CLOCK_MONOTONIC));
 }
 
 int intake_put(struct intake *i, const struct arrival *a, enum record_kind *ret_kind)
