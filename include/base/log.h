@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <syslog.h>
 
 /* Looks whether systemd reads stderr ($JOURNAL_STREAM names its device and inode): then each line begins with
@@ -14,19 +15,20 @@ bool log_is_journal_stream(int fd);
 
 /* Writes one line of the given syslog priority. Control characters in it come out escaped, since the
  * arguments may hold what a stranger sent. Keeps errno. If error is not 0, %m in the format is its text,
- * whatever its sign. Returns -abs(error), so that `return log_error_errno(r, "...")` forwards it. */
-int log_line(int priority, int error, const char *format, ...) __attribute__((format(printf, 3, 4)));
-
-/* As log_line(), for a line that the message catalog explains: where systemd reads stderr, it becomes an
- * entry with this MESSAGE_ID, 32 hexadecimal digits, unless journald does not take it. */
+ * whatever its sign. Returns -abs(error), so that `return log_error_errno(r, "...")` forwards it.
+ *
+ * With a message_id, 32 hexadecimal digits, the line is one that the message catalog explains: where systemd
+ * reads stderr, it becomes a journal entry with this MESSAGE_ID, unless journald does not take it. */
 int log_message(const char *message_id, int priority, int error, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-#define log_crit(...)             log_line(LOG_CRIT, 0, __VA_ARGS__)
-#define log_error(...)            log_line(LOG_ERR, 0, __VA_ARGS__)
-#define log_warning(...)          log_line(LOG_WARNING, 0, __VA_ARGS__)
-#define log_notice(...)           log_line(LOG_NOTICE, 0, __VA_ARGS__)
-#define log_info(...)             log_line(LOG_INFO, 0, __VA_ARGS__)
-#define log_crit_errno(e, ...)    log_line(LOG_CRIT, e, __VA_ARGS__)
-#define log_error_errno(e, ...)   log_line(LOG_ERR, e, __VA_ARGS__)
-#define log_warning_errno(e, ...) log_line(LOG_WARNING, e, __VA_ARGS__)
+#define log_line(priority, error, ...) log_message(NULL, priority, error, __VA_ARGS__)
+
+#define log_crit(...)                  log_line(LOG_CRIT, 0, __VA_ARGS__)
+#define log_error(...)                 log_line(LOG_ERR, 0, __VA_ARGS__)
+#define log_warning(...)               log_line(LOG_WARNING, 0, __VA_ARGS__)
+#define log_notice(...)                log_line(LOG_NOTICE, 0, __VA_ARGS__)
+#define log_info(...)                  log_line(LOG_INFO, 0, __VA_ARGS__)
+#define log_crit_errno(e, ...)         log_line(LOG_CRIT, e, __VA_ARGS__)
+#define log_error_errno(e, ...)        log_line(LOG_ERR, e, __VA_ARGS__)
+#define log_warning_errno(e, ...)      log_line(LOG_WARNING, e, __VA_ARGS__)

@@ -68,14 +68,17 @@ static void log_to_stderr(int priority, const struct buffer *text)
     buffer_done(&line);
 }
 
-static int log_format(const char *message_id, int priority, int error, const char *format, va_list ap)
+int log_message(const char *message_id, int priority, int error, const char *format, ...)
 {
     int saved = errno;
     if (error < 0)
         error = -error;
     char message[LOG_LINE_MAX];
     errno = error;
+    va_list ap;
+    va_start(ap, format);
     int n = vsnprintf(message, sizeof message, format, ap);
+    va_end(ap);
     size_t len = n < 0 ? 0 : (size_t)n < sizeof message ? (size_t)n : sizeof message - 1;
 
     struct buffer text = {0};
@@ -85,22 +88,4 @@ static int log_format(const char *message_id, int priority, int error, const cha
     buffer_done(&text);
     errno = saved;
     return -error;
-}
-
-int log_line(int priority, int error, const char *format, ...)
-{
-    va_list ap;
-    va_start(ap, format);
-    int r = log_format(NULL, priority, error, format, ap);
-    va_end(ap);
-    return r;
-}
-
-int log_message(const char *message_id, int priority, int error, const char *format, ...)
-{
-    va_list ap;
-    va_start(ap, format);
-    int r = log_format(message_id, priority, error, format, ap);
-    va_end(ap);
-    return r;
 }
