@@ -11,9 +11,11 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <systemd/sd-journal.h>
 
 #include "base/journald.h"
+#include "base/log.h"
 #include "record/message_ids.h"
 #include "record/sinks.h"
 #include "records.h"
@@ -415,6 +417,40 @@ static void test_rest_at_the_end(void **state)
     journald_start();
 }
 
+/* A line that the catalog explains is an entry with its MESSAGE_ID, and a line on stderr where that cannot
+ * be. */
+static void test_log(void **state)
+{
+    (void)state;
+    struct stat st;
+    char stream[64];
+    assert_int_equal(sd_journal_open(&journal, SD_JOURNAL_LOCAL_ONLY), 0);
+    assert_int_equal(sd_journal_add_match(journal, "MESSAGE_ID=" MESSAGE_STARTED, 0), 0);
+    stderr_begin();
+    assert_int_equal(fstat(STDERR_FILENO, &st), 0);
+    snprintf(stream, sizeof stream, "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
+    setenv("JOURNAL_STREAM", stream, 1);
+    log_init("vodhook");
+    assert_int_equal(log_message(MESSAGE_STARTED, LOG_NOTICE, ENOENT, "one: %m"), -ENOENT);
+    assert_int_equal(stderr_count("one"), 0);
+    assert_entries(1);
+    assert_field("MESSAGE", "one: No such file or directory");
+    assert_field("PRIORITY", "5");
+    assert_field("SYSLOG_IDENTIFIER", "vodhook");
+    log_notice("plain");
+    assert_int_equal(stderr_count("<5>plain\n"), 1);
+
+    journald_kill();
+    log_message(MESSAGE_STARTED, LOG_NOTICE, 0, "two\n");
+    assert_int_equal(stderr_count("<5>two\\n\n"), 1);
+    journald_start();
+    unsetenv("JOURNAL_STREAM");
+    log_init("vodhook");
+    log_message(MESSAGE_STARTED, LOG_NOTICE, 0, "three");
+    assert_int_equal(stderr_count("vodhook: three\n"), 1);
+    assert_entries(1);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -428,6 +464,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_teardown(test_queued_while_stopped, stop),
         cmocka_unit_test_teardown(test_queue_is_bounded, stop),
         cmocka_unit_test_teardown(test_rest_at_the_end, stop),
+        cmocka_unit_test_teardown(test_log, stop),
     };
     if (argc > 1)
         return cmocka_run_group_tests(tests, NULL, NULL);
