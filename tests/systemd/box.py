@@ -11,6 +11,7 @@ import tempfile
 import time
 
 TREE = pathlib.Path(__file__).resolve().parents[2]
+VODHOOK = pathlib.Path(os.environ.get("VODHOOK", TREE / "build/vodhook"))  # the program that was built
 CLONE_NEWNET = 0x40000000
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -37,6 +38,16 @@ def cgroup_roots():
             if writable and (kind == "cgroup2" or kind == "cgroup" and "name=systemd" in options):
                 found.append((kind, where))
     return [where for _, where in found] if any(kind == "cgroup2" for kind, _ in found) else []
+
+
+def make(*arguments):
+    """Runs make as the tests were built, but for these arguments. B is given as make was given it most likely, since
+    other flags are another build."""
+    build = VODHOOK.parent
+    build = build.relative_to(TREE) if TREE in build.parents else build
+    done = subprocess.run(["make", f"B={build}", *arguments], cwd=TREE, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert done.returncode == 0, done.stdout
 
 
 def wait_for(what, condition, seconds=10):

@@ -1,26 +1,13 @@
 """Fixtures: the tree installed into a staged root, and boxes that boot on it."""
 
 import os
-import subprocess
 import sys
 
 import pytest
 
 sys.path.insert(0, os.path.dirname(__file__))
 
-from box import TREE, Box, why_not  # noqa: E402
-
-BUILD = os.path.abspath(os.environ.get("B", TREE / "build"))
-
-
-def make(*arguments):
-    """Runs make with nothing of a make above it; returns its output."""
-    environment = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
-    done = subprocess.run(["make", f"B={BUILD}", *arguments], cwd=TREE, env=environment, text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    assert done.returncode == 0, done.stdout
-    return done.stdout
-
+from box import Box, make, why_not  # noqa: E402
 
 @pytest.fixture(scope="session")
 def stage(tmp_path_factory):

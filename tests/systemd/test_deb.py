@@ -5,9 +5,8 @@ import shutil
 import subprocess
 
 import pytest
-from box import TREE, Box, wait_for
+from box import TREE, Box, make, wait_for
 from client import Load, post, recorded, upload
-from conftest import make
 
 pytestmark = pytest.mark.skipif(not shutil.which("dpkg-buildpackage") or not shutil.which("dh"),
                                 reason="not a Debian with dpkg-dev and debhelper")

@@ -5,8 +5,7 @@ import shutil
 import subprocess
 
 import pytest
-from box import TREE
-from conftest import make
+from box import TREE, make
 
 ANALYZE_NEEDED = 250  # has --offline
 

@@ -5,19 +5,17 @@ import shutil
 import subprocess
 
 import pytest
-from box import TREE
-from conftest import BUILD
+from box import TREE, VODHOOK
 
 PAGE = TREE / "src/command/vodhook.1"
 COMPLETION = TREE / "systemd/bash-completion/vodhook"
 CATALOG = TREE / "systemd/vodhook.catalog"
 EXAMPLE = TREE / "systemd/vodhook.conf.example"
-VODHOOK = f"{BUILD}/vodhook"
 COMMANDS = ["listen", "events", *(["pull", "settings"] if (TREE / "src/main_cloud.c").exists() else [])]
 
 
 def run(*command, **more):
-    return subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    return subprocess.run([str(c) for c in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           text=True, **more)
 
 
@@ -85,7 +83,7 @@ def complete(*words):
     """What bash offers for the last word."""
     script = (f"source {COMPLETION}; COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); _vodhook 2>/dev/null; "
               "printf '%s\\n' \"${COMPREPLY[@]}\"")
-    return set(run("bash", "-c", script, "bash", VODHOOK, *words).stdout.split())
+    return set(run("bash", "-c", script, "bash", str(VODHOOK), *words).stdout.split())
 
 
 def test_completion_knows_the_commands():
