@@ -21,10 +21,9 @@ WARN  := -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-pr
 BASE_CFLAGS  := $(STD) -O2 -g -fstack-protector-strong -fPIE $(WARN)
 BASE_CPPFLAGS := -D_GNU_SOURCE -D_FORTIFY_SOURCE=2 -Iinclude -DVODHOOK_VERSION='"$(VERSION)"'
 BASE_LDFLAGS := -pie -Wl,-z,relro,-z,now -Wl,--as-needed
-PKG_CFLAGS    = $(shell $(PKG_CONFIG) --cflags $(LIBS_EVERY) $(LIBS_SERVER) $(LIBS_CLOUD) 2>/dev/null)
 
 ALL_CFLAGS    = $(BASE_CFLAGS) $(CFLAGS)
-ALL_CPPFLAGS  = $(BASE_CPPFLAGS) -DVODHOOK_LIBEXECDIR='"$(LIBEXECDIR)"' $(PKG_CFLAGS) $(CPPFLAGS)
+ALL_CPPFLAGS  = $(BASE_CPPFLAGS) -DVODHOOK_LIBEXECDIR='"$(LIBEXECDIR)"' @$(B)/pkg-cflags $(CPPFLAGS)
 ALL_LDFLAGS   = $(BASE_LDFLAGS) $(LDFLAGS)
 LIBEXECDIR    = $(PREFIX)/libexec/vodhook
 
@@ -49,12 +48,14 @@ include systemd/install.mk
 # --- Building ----------------------------------------------------------------------------------------------
 
 # A stamp that changes when the flags do, so that everything is rebuilt then. It is where the least versions of the
-# libraries are checked, too.
+# libraries are checked, too, and where pkg-config is asked for their flags: not before make deps had its turn.
 FLAGS_NOW = $(CC) $(ALL_CFLAGS) $(ALL_CPPFLAGS) $(ALL_LDFLAGS)
 $(B)/flags: FORCE
 	$(Q)mkdir -p $(@D)
 	$(Q)sh tests/check-libraries $(PKG_CONFIG)
-	$(Q)printf '%s\n' "$$FLAGS_NOW" | cmp -s - $@ || printf '%s\n' "$$FLAGS_NOW" >$@
+	$(Q)$(PKG_CONFIG) --cflags $(LIBS_EVERY) $(LIBS_SERVER) $(LIBS_CLOUD) >$(B)/pkg-cflags
+	$(Q)printf '%s\n' "$$FLAGS_NOW" | cat - $(B)/pkg-cflags >$@.now
+	$(Q)cmp -s $@.now $@ || cp $@.now $@
 export FLAGS_NOW
 .PHONY: FORCE
 
@@ -81,7 +82,15 @@ $(B)/unit/%: tests/unit/%.c $(B)/libvodhook.a
 	$(Q)$(CC) $(ALL_CPPFLAGS) -DFIXTURES='"$(CURDIR)/tests/fixtures"' $(ALL_CFLAGS) -MMD -MP $(ALL_LDFLAGS) -o $@ $< \
 	    $(B)/libvodhook.a $$($(PKG_CONFIG) --libs $(LIBS_EVERY) $(LIBS_SERVER) $(LIBS_CLOUD) cmocka)
 
--include $(LIB_OBJ:.o=.d) $(B)/main.d $(B)/main_cloud.d $(UNIT:=.d)
+# With the driver that replays a corpus; make fuzz puts libFuzzer in its place.
+FUZZ_MAIN ?= tests/fuzz/replay_main.c
+$(B)/fuzz/%: tests/fuzz/%.c tests/fuzz/replay_main.c $(B)/libvodhook.a
+	$(Q)mkdir -p $(@D)
+	@echo "  FUZZ  $@"
+	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -Wno-missing-prototypes -MMD -MP -MF $@.d -MT $@ $(ALL_LDFLAGS) -o $@ $< \
+	    $(FUZZ_MAIN) $(B)/libvodhook.a $$($(PKG_CONFIG) --libs $(LIBS_EVERY) $(LIBS_SERVER) $(LIBS_CLOUD))
+
+-include $(LIB_OBJ:.o=.d) $(B)/main.d $(B)/main_cloud.d $(UNIT:=.d) $(FUZZ:=.d)
 
 ## run: build, and receive events on port 8080 until Ctrl-C
 .PHONY: run

@@ -13,6 +13,7 @@
 enum {
     NAME_MAX_LEN = 64,           /* of an option */
     FILE_MAX_SIZE = 1024 * 1024, /* of a configuration file; more is none */
+    WRONG_LINES_MAX = 20,        /* that are told; one with more is none either */
 };
 
 /* --- Names that are nearly right ---------------------------------------------------------------------------
@@ -254,6 +255,7 @@ int options_parse_file(struct options *o, const char *path)
 {
     cleanup(buffer_done) struct buffer text = {0};
     bool public = false, secret = false;
+    int wrong = 0;
     int result = read_whole_file(path, &text, &public);
     if (result < 0)
         return result;
@@ -274,6 +276,9 @@ int options_parse_file(struct options *o, const char *path)
                     : parse_line(o, line, where);
         if (r < 0)
             result = r;
+        if (r < 0 && ++wrong == WRONG_LINES_MAX)
+            return log_error_errno(EINVAL, "%s has %d wrong lines up to here, the rest is not looked at",
+                                   path, wrong);
         secret |= r > 0;
     }
     if (secret && public)

@@ -56,7 +56,8 @@ int secret_read(const char *path, struct secret *ret)
     s.data[s.len] = '\0';
     if (st.st_mode & S_IROTH)
         log_warning("Every user of this machine can read the key file %s: chmod o-r", path);
-    *ret = (struct secret){steal_pointer(s.data), s.len};
+    ret->len = s.len;
+    ret->data = steal_pointer(s.data);
     return 0;
 }
 
