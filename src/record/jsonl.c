@@ -1,6 +1,4 @@
 /* jsonl.c: a record as one line of JSON. */
-#include <inttypes.h>
-
 #include "base/cleanup.h"
 #include "record/format.h"
 
@@ -105,6 +103,28 @@ static void put_judgement(struct buffer *to, const struct record *r)
     json_write_string(to, r->summary);
 }
 
+static void put_count(struct buffer *to, uint64_t value)
+{
+    char digits[20];
+    size_t at = sizeof digits;
+    do
+        digits[--at] = (char)('0' + value % 10);
+    while (value /= 10);
+    buffer_append(to, digits + at, sizeof digits - at);
+}
+
+/* The last members, and the end of the line. */
+static void put_state(struct buffer *to, const struct record *r, bool truncated)
+{
+    PUTS(to, ",\"body_bytes\":");
+    put_count(to, r->body_bytes);
+    PUTS(to, ",\"truncated\":");
+    put_bool(to, truncated);
+    PUTS(to, ",\"unreadable\":");
+    put_bool(to, r->unreadable);
+    PUTS(to, "}\n");
+}
+
 /* The bytes themselves serve as they are where nothing in them could break the line or the JSON. */
 static void put_event(struct buffer *to, const struct record *r)
 {
@@ -116,8 +136,8 @@ static void put_event(struct buffer *to, const struct record *r)
         json_write_compact(to, r->scan, true);
     else
         buffer_append(to, r->scan->text.data, r->scan->text.len);
-    PUTS(to, ",\"method\":null,\"target\":null,\"headers\":null,\"body\":null,\"body_bytes\":null"
-             ",\"truncated\":null,\"unreadable\":null}\n");
+    PUTS(to, ",\"method\":null,\"target\":null,\"headers\":null,\"body\":null");
+    put_state(to, r, r->truncated);
 }
 
 static bool same_name(const struct header *a, const struct header *b)
@@ -178,11 +198,7 @@ static void put_request(struct buffer *to, const struct record *r, size_t log_bo
     bool cut = record_body(&body, r, log_body);
     PUTS(to, ",\"body\":");
     json_write_string(to, buffer_slice(&body));
-    buffer_printf(to, ",\"body_bytes\":%" PRIu64 ",\"truncated\":", r->body_bytes);
-    put_bool(to, cut);
-    PUTS(to, ",\"unreadable\":");
-    put_bool(to, r->unreadable);
-    PUTS(to, "}\n");
+    put_state(to, r, cut);
     to->failed |= body.failed;
 }
 

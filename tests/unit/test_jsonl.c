@@ -78,9 +78,8 @@ static void test_event(void **state)
         "\"url\":null},"
         "{\"type\":\"Cover\",\"definition\":null,\"status\":\"SUCCESS\",\"err_code\":null,"
         "\"url\":\"https://cdn.example.net/c.jpg\"}],\"event\":{\"EventType\": 1.50,\t\"x\":[ ]},"
-        "\"method\":null,\"target\":null,\"headers\":null,\"body\":null,\"body_bytes\":null,\"truncated\":"
-        "null,"
-        "\"unreadable\":null}");
+        "\"method\":null,\"target\":null,\"headers\":null,\"body\":null,\"body_bytes\":27,"
+        "\"truncated\":false,\"unreadable\":false}");
 }
 
 static void test_sparse_event(void **state)
@@ -101,9 +100,8 @@ static void test_sparse_event(void **state)
         "Sign\","
         "\"duplicate\":false,\"summary\":\"the "
         "\\\"summary\\\"\",\"tasks\":null,\"event\":{\"EventType\":\"X\"},"
-        "\"method\":null,\"target\":null,\"headers\":null,\"body\":null,\"body_bytes\":null,\"truncated\":"
-        "null,"
-        "\"unreadable\":null}");
+        "\"method\":null,\"target\":null,\"headers\":null,\"body\":null,\"body_bytes\":17,"
+        "\"truncated\":false,\"unreadable\":false}");
 }
 
 static void test_request(void **state)
