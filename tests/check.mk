@@ -3,10 +3,12 @@
 APT_BUILD := gcc make libc6-dev pkg-config libmicrohttpd-dev libcjson-dev libsystemd-dev nettle-dev libsqlite3-dev \
              libcurl4-openssl-dev
 APT_TEST  := libcmocka-dev python3 python3-pytest valgrind clang libclang-rt-CLANG-dev clang-tidy clang-format cppcheck \
-             mandoc man-db systemd-container sqlite3 jq strace iproute2 openssl git
+             mandoc man-db systemd-container sqlite3 jq strace iproute2 openssl git $(APT_DEB) lintian
+APT_DEB   := debhelper systemd
 
 # To build and run takes less than to test.
-APT_WANTED = $(APT_BUILD) $(if $(filter all run install,$(MAKECMDGOALS)),$(if $(filter $(CHECKS),$(MAKECMDGOALS)),$(APT_TEST)),$(APT_TEST))
+APT_WANTED = $(APT_BUILD) $(if $(filter deb,$(MAKECMDGOALS)),$(APT_DEB)) \
+             $(if $(filter $(CHECKS),$(MAKECMDGOALS))$(if $(filter all run install deb,$(MAKECMDGOALS)),,no),$(APT_TEST))
 CHECKS    := check check-long check-san check-valgrind fuzz lint bench
 
 ## deps: install what a fresh Debian or Ubuntu lacks to build and test (needs root or sudo)
@@ -16,7 +18,7 @@ deps:
 
 # Whatever else the same make is asked for comes after it, also with -j.
 ifneq ($(filter deps,$(MAKECMDGOALS)),)
-$(B)/flags: | deps
+$(B)/flags deb: | deps
 endif
 
 ## check: every test that fits in minutes (see tests/)
