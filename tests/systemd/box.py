@@ -40,12 +40,15 @@ def cgroup_roots():
     return [where for _, where in found] if any(kind == "cgroup2" for kind, _ in found) else []
 
 
-def make(*arguments):
-    """Runs make as the tests were built, but for these arguments. B is given as make was given it most likely, since
-    other flags are another build."""
+def build_folder():
+    """B as make was given it most likely: other flags would be another build."""
     build = VODHOOK.parent
-    build = build.relative_to(TREE) if TREE in build.parents else build
-    done = subprocess.run(["make", f"B={build}", *arguments], cwd=TREE, stdin=subprocess.DEVNULL,
+    return build.relative_to(TREE) if TREE in build.parents else build
+
+
+def make(*arguments):
+    """Runs make as the tests were built, but for these arguments."""
+    done = subprocess.run(["make", f"B={build_folder()}", *arguments], cwd=TREE, stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert done.returncode == 0, done.stdout
 

@@ -5,7 +5,8 @@ import shutil
 import subprocess
 
 import pytest
-from box import TREE, make
+from box import TREE, VODHOOK, Box, build_folder, make
+from client import post, upload
 
 ANALYZE_NEEDED = 250  # has --offline
 
@@ -120,3 +121,31 @@ def test_every_directive_of_the_unit_stands_below_a_reason():
 def test_changelog_has_the_version_of_the_makefile():
     version = re.search(r"^VERSION := (.*)$", (TREE / "Makefile").read_text(), re.M).group(1)
     assert (TREE / "systemd/debian/changelog").read_text().startswith(f"vodhook ({version}) ")
+
+
+def test_on_the_running_system(box_possible):
+    """sudo make install && sudo systemctl enable --now vodhook, and the way back."""
+    box = Box()
+    try:
+        if not (box.root / str(VODHOOK).lstrip("/")).exists():
+            pytest.skip(f"{VODHOOK} cannot be seen in a box")
+        in_tree = ["make", "-C", str(TREE), f"B={build_folder()}"]
+        before = set(vodhook_files(box))
+        box.run(*in_tree, "install")
+        assert box.systemctl("is-active", "vodhook.socket", check=False).stdout == "inactive\n"
+        box.systemctl("enable", "--now", "vodhook")
+        assert post(box.connect(), upload(1)) == 200
+        assert "VOD notified of NewFileUpload" in box.run("journalctl", "-x", "--no-pager", "VOD_FILE_ID=1").stdout
+        box.run(*in_tree, "uninstall")
+        with pytest.raises(ConnectionRefusedError):
+            box.connect()
+        state = {f for f in vodhook_files(box) if f.startswith("/var/lib/vodhook")}
+        assert state and set(vodhook_files(box)) == before | state
+        assert "vodhook" not in box.run("journalctl", "--list-catalog").stdout
+    finally:
+        box.close()
+
+
+def vodhook_files(box):
+    return box.run("find", "/etc", "/usr", "/var/lib", "-xdev", "-name", "*vodhook*", "-not", "-path",
+                   f"{TREE}/*").stdout.splitlines()
