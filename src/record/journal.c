@@ -129,11 +129,12 @@ static void journal_say_trouble(struct journal_sink *s, int error)
     if (s->trouble == error)
         return;
     s->trouble = error;
+    int priority = s->required ? LOG_ERR : LOG_WARNING;
     const char *what = s->required ? "not acknowledging them, will retry" : "keeping some for it, will retry";
     if (error == EAGAIN)
-        log_warning("journald is too busy to take events, %s", what);
+        log_line(priority, 0, "journald is too busy to take events, %s", what);
     else
-        log_warning_errno(error, "Failed to write events to the journal: %m, %s", what);
+        log_line(priority, error, "Failed to write events to the journal: %m, %s", what);
 }
 
 static void journal_say_recovered(struct journal_sink *s)
@@ -190,9 +191,10 @@ static void drop(struct journal_sink *s, int error)
 static int journal_flush(struct sink *sink)
 {
     struct journal_sink *s = (struct journal_sink *)sink;
+    int r = -ENODATA;
     while (s->sent < s->queue.len) {
         struct slice entry = queue_first(s);
-        int r = journald_send(&s->journald, entry);
+        r = journald_send(&s->journald, entry);
         if (r == -EAGAIN)
             return s->journald.fd;
         if (r == -ENOENT || r == -ECONNREFUSED) {
@@ -205,6 +207,8 @@ static int journal_flush(struct sink *sink)
             s->given_up = false;
         s->sent += sizeof entry.len + entry.len;
     }
+    if (r == 0)
+        journal_say_recovered(s);
     buffer_reset(&s->queue, ENTRY_KEEP);
     s->sent = 0;
     return 0;
@@ -214,7 +218,7 @@ static int queue_entry(struct journal_sink *s)
 {
     size_t len = s->entry.len, waiting = s->queue.len - s->sent;
     if (waiting && waiting + len > QUEUE_MAX) {
-        drop(s, EAGAIN);
+        drop(s, s->trouble ? s->trouble : EAGAIN);
         return -ENOBUFS;
     }
     if (s->sent > s->queue.len / 2) {
@@ -231,8 +235,7 @@ static int queue_entry(struct journal_sink *s)
     return 0;
 }
 
-/* The queue is full only where journald is behind for long; then a wait slows a flood down to what it takes.
- */
+/* The queue is full only where journald is far behind; then a wait slows a flood down to what it takes. */
 static int put_queued(struct journal_sink *s)
 {
     int64_t until = clock_now(CLOCK_MONOTONIC) + BUSY_WAIT;

@@ -395,10 +395,12 @@ static void test_queue_is_bounded(void **state)
         assert_int_equal(put(r, "bounded"), -ENOBUFS);
     assert_int_equal(sink->ops->flush(sink), -EAGAIN);
     journald_start();
+    assert_int_equal(stderr_count("\n"), 1);
     while (sink->ops->flush(sink) != 0)
         ;
-    assert_int_equal(put(r, "bounded"), 0);
     assert_int_equal(stderr_count("takes events again, 5 were dropped"), 1);
+    assert_int_equal(put(r, "bounded"), 0);
+    assert_int_equal(stderr_count("\n"), 2);
     assert_entries(taken + 1);
     free(body);
 }
