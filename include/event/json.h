@@ -56,6 +56,9 @@ void json_write_string(struct buffer *to, struct slice text);
  * of the flags but JSON_SPACE, JSON_NEWLINE, JSON_UNSAFE and JSON_SIGN is set: then scan->text serves. */
 void json_readable(struct buffer *to, const struct json_scan *scan);
 
+/* Whether a string of scanned JSON, quotes included, is this ASCII name once its escapes are resolved. */
+bool json_string_is(struct slice string, const char *name);
+
 /* Walk valid JSON without a tree, to take raw parts out of it. json_member() finds the first member of an
  * object by its name (compared unescaped) and gives the raw bytes of its value; json_next() gives the next
  * element of an array: begin with *rest = the array's text, and go on until it returns false. */

@@ -1,0 +1,225 @@
+/* decode.c: finds out whether a body is an event, of which type, and where its payload is. */
+#include <cjson/cJSON.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "event/decode_private.h"
+#include "event/types.h"
+
+struct event_decoder {
+    struct arena *arena;
+    struct buffer readable; /* the text for cJSON, where the body itself does not serve */
+};
+
+enum {
+    READABLE_KEEP = 256 * 1024,
+    /* What cJSON would not take, or not keep. */
+    NOT_FOR_CJSON = JSON_BOM | JSON_BAD_UTF8 | JSON_RAW_CONTROL | JSON_ODD_ESCAPE | JSON_LONG_NUMBER,
+};
+
+/* cJSON's allocation hooks get no context, so the arena that is in use has to be known to the file. */
+static struct arena *arena_in_use;
+
+static void *hook_alloc(size_t n)
+{
+    return arena_alloc(arena_in_use, n);
+}
+
+static void hook_free(void *p)
+{
+    (void)p;
+}
+
+int event_decoder_new(size_t memory_max, struct event_decoder **ret)
+{
+    struct event_decoder *d = calloc(1, sizeof *d);
+    if (!d)
+        return -ENOMEM;
+    d->arena = arena_new(memory_max);
+    if (!d->arena) {
+        event_decoder_free(d);
+        return -ENOMEM;
+    }
+    *ret = d;
+    return 0;
+}
+
+struct event_decoder *event_decoder_free(struct event_decoder *d)
+{
+    if (!d)
+        return NULL;
+    arena_free(d->arena);
+    buffer_done(&d->readable);
+    free(d);
+    return NULL;
+}
+
+static const cJSON *parse_tree(struct event_decoder *d, const struct json_scan *scan)
+{
+    struct slice text = scan->text;
+    buffer_reset(&d->readable, READABLE_KEEP);
+    if (scan->flags & NOT_FOR_CJSON) {
+        json_readable(&d->readable, scan);
+        if (d->readable.failed)
+            return NULL;
+        text = buffer_slice(&d->readable);
+    }
+    arena_reset(d->arena);
+    arena_in_use = d->arena;
+    cJSON_InitHooks(&(cJSON_Hooks){hook_alloc, hook_free});
+    const cJSON *root = cJSON_ParseWithLength(text.data, text.len);
+    cJSON_InitHooks(NULL);
+    return root;
+}
+
+/* --- Members ------------------------------------------------------------------------------------------ */
+
+/* Today's names begin with a capital, the legacy ones are the same with a small letter. */
+static bool name_is(const char *given, const char *name)
+{
+    return ((given[0] ^ name[0]) | 0x20) == 0x20 && strcmp(given + 1, name + 1) == 0;
+}
+
+const cJSON *decode_member(const cJSON *object, const char *name)
+{
+    if (!cJSON_IsObject(object))
+        return NULL;
+    for (const cJSON *m = object->child; m; m = m->next)
+        if (name_is(m->string, name))
+            return cJSON_IsNull(m) ? NULL : m;
+    return NULL;
+}
+
+const char *decode_text(struct arena *arena, const cJSON *value)
+{
+    if (cJSON_IsString(value))
+        return *value->valuestring ? value->valuestring : NULL;
+    if (!cJSON_IsNumber(value))
+        return NULL;
+    char *text = arena_alloc(arena, 32);
+    if (text)
+        /* Exact: numbers of more digits have come as strings. */
+        snprintf(text, 32, "%.15g", value->valuedouble);
+    return text;
+}
+
+/* --- The envelope ------------------------------------------------------------------------------------- */
+
+static const cJSON *exact_member(const cJSON *object, const char *name)
+{
+    return cJSON_GetObjectItemCaseSensitive(object, name);
+}
+
+static bool is_payload(const cJSON *member)
+{
+    return cJSON_IsObject(member);
+}
+
+/* The known payload that is there: that of the type said where it is among them, else the first. */
+static const cJSON *known_payload(const cJSON *root, const struct event_type *said,
+                                  const struct event_type **ret_type)
+{
+    const cJSON *found = NULL;
+    for (const cJSON *m = root->child; m; m = m->next) {
+        if (cJSON_IsNull(m))
+            continue;
+        const struct event_type *type = event_type_by_payload_key(slice_of(m->string));
+        if (!type || (found && type != said))
+            continue;
+        found = m;
+        *ret_type = type;
+        if (type == said)
+            break;
+    }
+    return found;
+}
+
+/* Of an unknown type: the one object among the members; where there are more, the one named after the type.
+ */
+static const cJSON *unknown_payload(const cJSON *root, const char *type)
+{
+    const cJSON *found = NULL;
+    size_t n = 0;
+    for (const cJSON *m = root->child; m; m = m->next) {
+        if (!is_payload(m))
+            continue;
+        if (strncmp(m->string, type, strlen(type)) == 0)
+            return m;
+        found = m;
+        n++;
+    }
+    return n == 1 ? found : NULL;
+}
+
+static const cJSON *find_payload(const cJSON *root, const char *said, struct event *e)
+{
+    const struct event_type *said_type = said ? event_type_by_name(slice_of(said)) : NULL;
+    const struct event_type *type = said_type;
+    const cJSON *data = exact_member(root, "data");
+    const cJSON *payload;
+    e->type = said;
+    e->legacy = said && is_payload(data) && !exact_member(root, "EventType");
+    if (e->legacy) {
+        payload = data;
+    } else {
+        payload = known_payload(root, said_type, &type);
+        if (payload && type != said_type) {
+            e->said_type = said;
+            e->type = type->name;
+        } else if (!payload && said) {
+            payload = unknown_payload(root, said);
+        }
+    }
+    e->type_missing = !said;
+    e->known = type;
+    e->payload_key = payload ? payload->string : NULL;
+    return payload;
+}
+
+static bool is_event(const cJSON *root, struct event *ret_event, const cJSON **ret_payload)
+{
+    const cJSON *said = exact_member(root, "EventType");
+    if (!cJSON_IsString(said))
+        said = exact_member(root, "eventType");
+    *ret_payload = find_payload(root, cJSON_IsString(said) ? said->valuestring : NULL, ret_event);
+    return ret_event->type;
+}
+
+static void read_sign(struct arena *arena, const cJSON *root, struct event *e)
+{
+    const cJSON *sign = exact_member(root, "Sign");
+    if (cJSON_IsString(sign))
+        e->sign = slice_of(sign->valuestring);
+    e->sign_time = decode_text(arena, exact_member(root, "T"));
+}
+
+enum event_verdict event_decode(struct event_decoder *d, const char *body, size_t len,
+                                struct json_scan *ret_scan, struct event *ret_event)
+{
+    bool valid = json_scan(body, len, ret_scan) == 0;
+    if (ret_scan->first != '{' && ret_scan->first != '[')
+        return BODY_OTHER;
+    if (!valid)
+        return BODY_UNREADABLE;
+    if (ret_scan->first != '{')
+        return BODY_OTHER;
+    const cJSON *root = parse_tree(d, ret_scan);
+    if (!root) {
+        ret_scan->error = "it needs more memory than --decode-memory allows";
+        return BODY_UNREADABLE;
+    }
+    const cJSON *payload;
+    *ret_event = (struct event){0};
+    if (!is_event(root, ret_event, &payload))
+        return BODY_OTHER;
+    read_sign(d->arena, root, ret_event);
+    ret_event->sub_app_id = decode_text(d->arena, decode_member(root, "SubAppId"));
+    if (!decode_payload(d->arena, payload, ret_event)) {
+        ret_scan->error = "it needs more memory than --decode-memory allows";
+        return BODY_UNREADABLE;
+    }
+    return BODY_EVENT;
+}

@@ -1,0 +1,90 @@
+/* summary.c: an event in one line. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "event/event.h"
+
+/* The start of a value that is too long, cut between two characters. */
+static struct slice shown(const char *value)
+{
+    size_t len = strnlen(value, SUMMARY_VALUE_MAX + 1);
+    if (len <= SUMMARY_VALUE_MAX)
+        return (struct slice){value, len};
+    len = SUMMARY_VALUE_MAX;
+    while (len && ((unsigned char)value[len] & 0xC0) == 0x80)
+        len--;
+    return (struct slice){value, len};
+}
+
+static void put(struct buffer *to, const char *name, const char *value)
+{
+    if (!value)
+        return;
+    buffer_printf(to, " %s=", name);
+    text_logfmt_value(to, shown(value));
+}
+
+/* "10.6MB": of 1,000 each, as the console shows sizes. */
+static void put_size(struct buffer *to, const char *size)
+{
+    static const char *const units[] = {"B", "KB", "MB", "GB", "TB", "PB"};
+    double n = strtod(size, NULL);
+    size_t unit = 0;
+    while (n >= 999.95 && unit + 1 < sizeof units / sizeof *units) {
+        n /= 1000;
+        unit++;
+    }
+    buffer_printf(to, unit ? " size=%.1f%s" : " size=%.0f%s", n, units[unit]);
+}
+
+/* Transcode(10)=FAIL:SourceFileError.NoVideoMedia, Porn=SUCCESS:block */
+static void put_task(struct buffer *to, const struct event_task *t)
+{
+    struct buffer value = {0};
+    buffer_puts(&value, t->status ? t->status : "unknown");
+    const char *more = t->err_code ? t->err_code : t->suggestion ? t->suggestion : t->url;
+    if (more) {
+        struct slice cut = shown(more);
+        buffer_putc(&value, ':');
+        buffer_append(&value, cut.data, cut.len);
+    }
+    buffer_putc(to, ' ');
+    text_escape(to, shown(t->type));
+    if (t->definition) {
+        buffer_putc(to, '(');
+        text_escape(to, shown(t->definition));
+        buffer_putc(to, ')');
+    }
+    buffer_putc(to, '=');
+    text_logfmt_value(to, buffer_slice(&value));
+    to->failed |= value.failed;
+    buffer_done(&value);
+}
+
+void event_summary(struct buffer *to, const struct event *e)
+{
+    text_logfmt_value(to, shown(e->type));
+    put(to, "said", e->said_type);
+    if (e->type_missing)
+        put(to, "type", "missing");
+    put(to, "file", e->file_id);
+    if (e->n_file_ids > 1)
+        buffer_printf(to, " files=%zu", e->n_file_ids);
+    put(to, "task", e->task_id);
+    put(to, "name", e->name);
+    put(to, "status", e->status);
+    put(to, "result", event_result_name(e->result));
+    put(to, "error", e->err_code);
+    put(to, "message", e->err_message);
+    if (e->duration)
+        buffer_printf(to, " duration=%.1fs", strtod(e->duration, NULL));
+    if (e->size)
+        put_size(to, e->size);
+    put(to, "url", e->url);
+    size_t n = e->n_tasks < SUMMARY_TASKS_MAX ? e->n_tasks : SUMMARY_TASKS_MAX;
+    for (size_t i = 0; i < n; i++)
+        put_task(to, &e->tasks[i]);
+    if (n < e->n_tasks)
+        buffer_printf(to, " more=%zu", e->n_tasks - n);
+}
