@@ -4,16 +4,12 @@
 
 #include "base/log.h"
 #include "command/commands.h"
-#include "command/external.h"
 
 static const struct {
     const char *name;
     int (*run)(int argc, char *argv[]);
 } commands[] = {
     {"listen", command_listen},
-    {"events", command_events},
-    {"pull", command_external},
-    {"settings", command_external},
 };
 
 int main(int argc, char *argv[])
