@@ -95,7 +95,13 @@ $(B)/cppcheck: $(C_FILES)
 	    --cppcheck-build-dir=$(@D)/cppcheck-state -Iinclude -D_GNU_SOURCE $(wildcard src/*.c src/*/*.c)
 	$(Q)touch $@
 
-## bench: measure, and print a table (see tests/bench)
+## bench: measure, and print tables and ratios (see tests/bench); QUICK=1 takes less than a minute
 .PHONY: bench
-bench: all
+bench: deps-bench all
 	$(Q)tests/bench/run $(B)
+
+# The servers beside which it measures.
+APT_BENCH := nginx-light webhook
+.PHONY: deps-bench
+deps-bench:
+	$(Q)sh tests/install-deps $(APT_BENCH)
