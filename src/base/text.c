@@ -66,7 +66,8 @@ static void text_escape_with(struct buffer *to, struct slice text, bool quoted)
         i += n ? n : 1;
         plain = i;
     }
-    buffer_append(to, text.data + plain, text.len - plain);
+    if (plain < text.len)
+        buffer_append(to, text.data + plain, text.len - plain);
 }
 
 void text_escape(struct buffer *to, struct slice text)

@@ -108,8 +108,8 @@ static void test_credentials(void **state)
 {
     (void)state;
     struct options *o = NULL;
-    cleanup_free char *path = make_file(folder, "path", "/hush\n", 6, 0400),
-                      *key = make_file(folder, "sign-key", "k3y\n", 4, 0400),
+    free(make_file(folder, "path", "/hush\n", 6, 0400));
+    cleanup_free char *key = make_file(folder, "sign-key", "k3y\n", 4, 0400),
                       *conf = make_file(folder, "conf", "path = /other\n", 14, 0600);
     assert_int_equal(RUN(COMMAND_LISTEN, &o, "--config=/dev/null"), SETUP_GO_ON);
     assert_string_equal(options_string(o, "path"), "/hush");
