@@ -292,7 +292,7 @@ static void test_full_disk(void **state)
     pid_t child = fork();
     if (child == 0) {
         bool mine = unshare(CLONE_NEWNS) == 0 || unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0;
-        if (!mine || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+        if (!mine || mount("none", "/", "", MS_REC | MS_PRIVATE, NULL) < 0)
             _exit(77);
         _exit(full_disk());
     }
