@@ -7,7 +7,8 @@
 
 /* Looks whether systemd reads stderr ($JOURNAL_STREAM names its device and inode): then each line begins with
  * <N>, its priority, which journald takes off again; else with "vodhook: ". Before this call the latter
- * holds. */
+ * holds. Where stdin, stdout or stderr is closed, takes its number, which else the next file opened, the
+ * inbox even, would get, and with it what is written there. */
 void log_init(const char *name);
 
 /* Whether the descriptor is the stream that systemd connected to the journal, by $JOURNAL_STREAM. */

@@ -2,6 +2,7 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -29,8 +30,20 @@ bool log_is_journal_stream(int fd)
     return st.st_dev == device && st.st_ino == inode;
 }
 
+/* Read only, so that a write to it fails as it does to a closed one. */
+static void take_closed_numbers(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+}
+
 void log_init(const char *name)
 {
+    take_closed_numbers();
     log_name = name;
     log_priorities = log_is_journal_stream(STDERR_FILENO);
 }
