@@ -58,9 +58,11 @@ void record_summary(struct buffer *to, const struct record *r)
     }
 }
 
-static bool is_space(char c)
+static const char *skip_space(const char *p, const char *end)
 {
-    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+    while (p < end && (*p == ' ' || *p == '\t' || *p == '\n' || *p == '\r'))
+        p++;
+    return p;
 }
 
 /* The string that follows `"Sign":`, quotes included, somewhere in text[from..); its end may be missing. */
@@ -71,13 +73,10 @@ static bool find_sign(struct slice text, size_t from, struct slice *ret)
     for (const char *p = text.data + from;
          (p = memmem(p, (size_t)(end - p), name, sizeof name - 1)) != NULL;) {
         p += sizeof name - 1;
-        const char *value = p;
-        while (value < end && is_space(*value))
-            value++;
-        if (value == end || *value++ != ':')
+        const char *value = skip_space(p, end);
+        if (value == end || *value != ':')
             continue;
-        while (value < end && is_space(*value))
-            value++;
+        value = skip_space(value + 1, end);
         if (value == end || *value != '"')
             continue;
         const char *close = value + 1;
@@ -133,18 +132,17 @@ void record_event(struct buffer *to, const struct record *r)
     to->failed |= copy.failed;
     if (to->failed)
         return;
-    size_t at = (size_t)(r->scan->text.data - r->body.data), end = at + r->scan->text.len, done = 0;
-    for (struct slice sign; json_member((struct slice){copy.data + at, end - at}, "Sign", &sign);) {
-        at = (size_t)(sign.data - copy.data);
+    char *object = copy.data + (r->scan->text.data - r->body.data), *end = object + r->scan->text.len;
+    size_t done = 0;
+    for (struct slice sign; json_member((struct slice){object, (size_t)(end - object)}, "Sign", &sign);) {
+        size_t at = (size_t)(sign.data - copy.data);
         buffer_append(to, r->body.data + done, at - done);
         buffer_append(to, MASK, sizeof MASK - 1);
-        at += sign.len;
-        done = at;
-        while (is_space(copy.data[at]))
-            at++;
-        if (copy.data[at] != ',')
+        done = at + sign.len;
+        object = copy.data + (skip_space(copy.data + done, end) - copy.data);
+        if (*object != ',')
             break;
-        copy.data[at] = '{';
+        *object = '{';
     }
     buffer_append(to, r->body.data + done, r->body.len - done);
 }
