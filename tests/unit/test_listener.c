@@ -37,7 +37,7 @@ static void test_address_in_use(void **state)
     struct listeners l = {0}, other = {0};
     assert_int_equal(listeners_open(&l, "127.0.0.1:0"), 0);
     char address[64];
-    snprintf(address, sizeof address, "127.0.0.1:%s", l.list[0].name + strlen("port "));
+    snprintf(address, sizeof address, "127.0.0.1:%.8s", l.list[0].name + strlen("port "));
     assert_int_equal(listeners_open(&other, address), -EADDRINUSE);
     assert_int_equal(other.n, 0);
     listeners_done(&other);
@@ -51,7 +51,7 @@ static void test_every_address_takes_ipv4(void **state)
     assert_int_equal(listeners_open(&l, ":0"), 0);
     struct address a;
     char address[64];
-    snprintf(address, sizeof address, "127.0.0.1:%s", l.list[0].name + strlen("port "));
+    snprintf(address, sizeof address, "127.0.0.1:%.8s", l.list[0].name + strlen("port "));
     assert_int_equal(parse_address(address, &a), 0);
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     assert_int_equal(connect(fd, &a.any, a.len), 0);
