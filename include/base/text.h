@@ -15,6 +15,10 @@ size_t text_utf8(const char *data, size_t len, uint32_t *ret_code);
  * bidirectional controls (U+061C, U+200E, U+200F, U+202A to U+202E, U+2066 to U+2069), and U+FEFF. */
 bool text_is_unsafe(uint32_t code);
 
+/* How many bytes at the start are printable ASCII other than the quote and the backslash: what every writer
+ * copies as it is. */
+size_t text_plain(const char *data, size_t len);
+
 /* Appends the text with everything unsafe escaped: \n, \r, \t, else \u202e by code point; a byte that is no
  * UTF-8 as \xff. Other characters, the backslash included, stay as they are. */
 void text_escape(struct buffer *to, struct slice text);

@@ -1,6 +1,9 @@
 /* text.c: escaping of what a stranger sent. */
 #include "base/text.h"
 
+#include <endian.h>
+#include <string.h>
+
 size_t text_utf8(const char *data, size_t len, uint32_t *ret_code)
 {
     const unsigned char *s = (const unsigned char *)data;
@@ -39,10 +42,35 @@ bool text_is_unsafe(uint32_t code)
            code == 0xFEFF;
 }
 
+#define EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
+
+/* Eight bytes at a time: a term sets the top bit of each byte that is below 0x20, the quote, the backslash,
+ * DEL or not ASCII. A borrow may set it in bytes above such a one, never below, so the lowest bit that is set
+ * tells the truth. */
+size_t text_plain(const char *data, size_t len)
+{
+    size_t i = 0;
+    for (uint64_t x; len - i >= sizeof x; i += sizeof x) {
+        memcpy(&x, data + i, sizeof x);
+        x = le64toh(x);
+        uint64_t quote = x ^ EACH('"'), backslash = x ^ EACH('\\'), del = x ^ EACH(0x7F);
+        uint64_t hit = (x - EACH(0x20)) | (quote - EACH(1)) | (backslash - EACH(1)) | (del - EACH(1)) | x;
+        hit &= EACH(0x80);
+        if (hit)
+            return i + (size_t)__builtin_ctzll(hit) / 8;
+    }
+    while (i < len && data[i] >= 0x20 && data[i] < 0x7F && data[i] != '"' && data[i] != '\\')
+        i++;
+    return i;
+}
+
 static void text_escape_with(struct buffer *to, struct slice text, bool quoted)
 {
     size_t plain = 0; /* start of the run that is copied as it is */
     for (size_t i = 0; i < text.len;) {
+        i += text_plain(text.data + i, text.len - i);
+        if (i == text.len)
+            break;
         uint32_t code = 0;
         size_t n = text_utf8(text.data + i, text.len - i, &code);
         bool backslash = quoted && n == 1 && (code == '"' || code == '\\');
@@ -77,11 +105,14 @@ void text_escape(struct buffer *to, struct slice text)
 
 void text_logfmt_value(struct buffer *to, struct slice value)
 {
-    bool bare = value.len > 0;
+    bool bare = value.len > 0 && !memchr(value.data, ' ', value.len) && !memchr(value.data, '=', value.len);
     for (size_t i = 0; bare && i < value.len;) {
+        i += text_plain(value.data + i, value.len - i);
+        if (i == value.len)
+            break;
         uint32_t code = 0;
         size_t n = text_utf8(value.data + i, value.len - i, &code);
-        bare = n && code != ' ' && code != '"' && code != '=' && code != '\\' && !text_is_unsafe(code);
+        bare = n && code != '"' && code != '\\' && !text_is_unsafe(code);
         i += n;
     }
     if (bare) {

@@ -34,19 +34,6 @@ static void skip_space(struct reader *r)
 
 /* --- Strings ------------------------------------------------------------------------------------------ */
 
-#define EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
-
-/* Whether one of eight bytes may be anything but a plain character of a string. Each term sets the top bit of
- * a byte that is below 0x20, '"', '\\', DEL or not ASCII; a wrong yes above a right one does no harm. */
-static bool eight_are_plain(const char *at)
-{
-    uint64_t x;
-    memcpy(&x, at, sizeof x);
-    uint64_t quote = x ^ EACH('"'), backslash = x ^ EACH('\\'), del = x ^ EACH(0x7F);
-    uint64_t hit = (x - EACH(0x20)) | (quote - EACH(1)) | (backslash - EACH(1)) | (del - EACH(1)) | x;
-    return !(hit & EACH(0x80));
-}
-
 static int hex_digit(char c)
 {
     if (c >= '0' && c <= '9')
@@ -122,8 +109,7 @@ static bool read_string(struct reader *r)
 {
     r->at++;
     for (;;) {
-        while (r->end - r->at >= 8 && eight_are_plain(r->at))
-            r->at += 8;
+        r->at += text_plain(r->at, (size_t)(r->end - r->at));
         if (r->at == r->end)
             return fail(r, "a string does not end");
         if (*r->at == '"')
@@ -131,8 +117,6 @@ static bool read_string(struct reader *r)
         if (*r->at == '\\') {
             if (!read_escape(r))
                 return false;
-        } else if (*r->at >= 0x20 && *r->at < 0x7F) {
-            r->at++;
         } else {
             read_other(r);
         }

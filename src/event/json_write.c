@@ -57,26 +57,20 @@ static size_t char_length(const char *data, size_t len)
     return n ? n : 1;
 }
 
-static bool is_plain(char c)
-{
-    return (unsigned char)c >= 0x20 && (unsigned char)c < 0x7F;
-}
-
 void json_write_string(struct buffer *to, struct slice text)
 {
     buffer_putc(to, '"');
     size_t plain = 0;
     for (size_t i = 0; i < text.len;) {
+        i += text_plain(text.data + i, text.len - i);
+        if (i == text.len)
+            break;
         char c = text.data[i];
-        if (is_plain(c) && c != '"' && c != '\\') {
-            i++;
-            continue;
-        }
         buffer_append(to, text.data + plain, i - plain);
         plain = i;
         if (c == '"' || c == '\\') {
-            buffer_printf(to, "\\%c", c);
-            plain = ++i;
+            buffer_putc(to, '\\');
+            i++;
             continue;
         }
         size_t n = put_cleaned(to, text.data + i, text.len - i);
@@ -117,7 +111,10 @@ static size_t unicode_escape(const char *at, const char *end, bool *ret_odd)
 static void write_string(struct writer *w)
 {
     const char *plain = w->at++;
-    while (*w->at != '"') {
+    for (;;) {
+        w->at += text_plain(w->at, (size_t)(w->end - w->at));
+        if (*w->at == '"')
+            break;
         if (*w->at == '\\') {
             bool odd = false;
             size_t n = w->at[1] == 'u' ? unicode_escape(w->at, w->end, &odd) : 2;
@@ -127,8 +124,6 @@ static void write_string(struct writer *w)
                 plain = w->at + n;
             }
             w->at += n;
-        } else if (is_plain(*w->at)) {
-            w->at++;
         } else {
             size_t left = (size_t)(w->end - w->at);
             put(w, plain, (size_t)(w->at - plain));

@@ -103,6 +103,22 @@ static void test_logfmt(void **state)
     expect(text_logfmt_value, slice_of("a\xff"), "\"a\\xff\"");
 }
 
+/* Every byte at every place of a text that is longer than what is looked at in one go. */
+static void test_plain(void **state)
+{
+    (void)state;
+    char text[21];
+    for (size_t len = 0; len <= sizeof text; len++)
+        for (size_t at = 0; at < len; at++)
+            for (int byte = 0; byte < 256; byte++) {
+                memset(text, byte & 1 ? 'a' : '~', sizeof text);
+                text[at] = (char)byte;
+                bool plain = byte >= 0x20 && byte < 0x7F && byte != '"' && byte != '\\';
+                assert_int_equal(text_plain(text, len), plain ? len : at);
+            }
+    assert_int_equal(text_plain(text, 0), 0);
+}
+
 static void test_equal_secret(void **state)
 {
     (void)state;
@@ -117,10 +133,8 @@ static void test_equal_secret(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_utf8),
-        cmocka_unit_test(test_escape),
-        cmocka_unit_test(test_logfmt),
-        cmocka_unit_test(test_equal_secret),
+        cmocka_unit_test(test_utf8),  cmocka_unit_test(test_escape),       cmocka_unit_test(test_logfmt),
+        cmocka_unit_test(test_plain), cmocka_unit_test(test_equal_secret),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
