@@ -21,7 +21,9 @@ static void put(struct buffer *to, const char *name, const char *value)
 {
     if (!value)
         return;
-    buffer_printf(to, " %s=", name);
+    buffer_putc(to, ' ');
+    buffer_puts(to, name);
+    buffer_putc(to, '=');
     text_logfmt_value(to, shown(value));
 }
 
@@ -77,6 +79,7 @@ void event_summary(struct buffer *to, const struct event *e)
     put(to, "result", event_result_name(e->result));
     put(to, "error", e->err_code);
     put(to, "message", e->err_message);
+    put(to, "suggestion", e->suggestion);
     if (e->duration)
         buffer_printf(to, " duration=%.1fs", strtod(e->duration, NULL));
     if (e->size)
