@@ -109,6 +109,13 @@ static int bind_socket_or_ipv4(const struct address *a, int *ret_fd)
     return bind_socket(&four, ret_fd);
 }
 
+/* As RestrictAddressFamilies=AF_UNIX of vodhook.service has it: then the kernel's lack of IPv6 is not why. */
+static bool network_forbidden(void)
+{
+    cleanup_close int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    return fd < 0 && errno == EAFNOSUPPORT;
+}
+
 int listeners_open(struct listeners *l, const char *address)
 {
     struct address a;
@@ -130,6 +137,11 @@ int listeners_open(struct listeners *l, const char *address)
         return log_error_errno(r,
                                "Failed to listen on %s: not permitted. Use a port from 1024 on, or socket "
                                "activation (vodhook.socket)",
+                               address);
+    if (r == -EAFNOSUPPORT && network_forbidden())
+        return log_error_errno(r,
+                               "Failed to listen on %s: the network is forbidden to this service, and no "
+                               "socket was passed to it. Start it with vodhook.socket",
                                address);
     if (r < 0)
         return log_error_errno(r, "Failed to listen on %s: %m", address);
