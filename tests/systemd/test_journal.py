@@ -104,7 +104,7 @@ def test_two_thousand_files(box):
 
 def test_journal_and_json_together(box):
     box.drop_in("vodhook.service", "both", "[Service]\nExecStart=\nExecStart=/usr/local/bin/vodhook --output journal "
-                "--output json\nStandardOutput=file:/run/vodhook-test.out\n")
+                "--output json\nStandardOutput=file:/run/vodhook-test.out\nStandardError=journal\n")
     box.systemctl("restart", "vodhook.service")
     try:
         post(box.connect(), upload(1004))
