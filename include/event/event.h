@@ -45,6 +45,7 @@ struct event {
     const char *duration;    /* seconds, a JSON number as it stood in the event */
     const char *size;        /* bytes, a JSON number as it stood in the event */
     const char *session_context;
+    const char *suggestion; /* of a review: pass, review, block */
     const char *sub_app_id; /* where the event names it */
     const struct event_task *tasks;
     size_t n_tasks;

@@ -11,8 +11,8 @@ struct payload {
     struct arena *arena;
     const cJSON *root; /* NULL for none */
     struct event *e;
-    bool failed; /* out of memory */
-    bool item_failed, settled_ok;
+    bool failed;      /* out of memory */
+    bool item_failed; /* a sub-task, a file, a snapshot, a publication */
 };
 
 /* --- Finding ------------------------------------------------------------------------------------------ */
@@ -137,7 +137,8 @@ static void add_files_of(struct payload *p, struct files *f, const cJSON *value)
     }
 }
 
-/* In this order: the file an event is about, what it was made from, what was made. */
+/* In this order: the file an event is about, what it was made from, what was made, and what that was put
+ * together from. */
 static void read_files(struct payload *p)
 {
     static const char *const paths[] = {
@@ -148,6 +149,7 @@ static void read_files(struct payload *p)
     struct files f = {0};
     for (const char *const *path = paths; *path; path++)
         add_files_of(p, &f, at_path(p->root, *path));
+    add_files_of(p, &f, at_path(p->root, "Input.FileInfoSet"));
     const cJSON *sub_tasks = decode_member(p->root, "SubTaskSet");
     if (cJSON_IsArray(sub_tasks))
         for (const cJSON *t = sub_tasks->child; t; t = t->next)
@@ -309,12 +311,14 @@ static void read_items(struct payload *p)
 
 /* --- The whole ---------------------------------------------------------------------------------------- */
 
-static bool published_in_vain(struct payload *p)
+/* A publication that the other side did not take: it has no code, and its status is all that says why. */
+static void read_publication(struct payload *p)
 {
-    static const char *const wechat[] = {"FAIL", "AUDITNOTPASS", NULL};
-    static const char *const program[] = {"Failed", "Rejected", NULL};
-    return is_any_of(decode_text(p->arena, decode_member(p->root, "WechatStatus")), wechat) ||
-           is_any_of(decode_text(p->arena, decode_member(p->root, "PublishResult")), program);
+    static const char *const refusals[] = {"FAIL", "AUDITNOTPASS", "Failed", "Rejected", NULL};
+    static const char *const paths[] = {"WechatStatus", "PublishResult", NULL};
+    const char *status = text_at(p, p->root, paths);
+    if (is_any_of(status, refusals))
+        note_failure(p, NULL, status);
 }
 
 static enum event_result result_of_event(struct payload *p)
@@ -322,7 +326,7 @@ static enum event_result result_of_event(struct payload *p)
     static const char *const pending[] = {"WAITING", "PROCESSING", NULL};
     static const char *const done[] = {"FINISH", "SUCCESS", "0", NULL};
     const struct event *e = p->e;
-    if (p->item_failed || e->err_code || says_failed(e->status) || published_in_vain(p))
+    if (p->item_failed || e->err_code || says_failed(e->status))
         return RESULT_FAILED;
     if (is_any_of(e->status, pending))
         return RESULT_PENDING;
@@ -371,6 +375,7 @@ static void read_texts(struct payload *p)
     e->status = decode_text(p->arena, decode_member(p->root, "Status"));
     e->duration = number_at(p, durations);
     e->size = number_at(p, sizes);
+    e->suggestion = decode_text(p->arena, at_path(p->root, "Output.Suggestion"));
     e->session_context = decode_text(p->arena, decode_member(p->root, "SessionContext"));
     if (!e->sub_app_id)
         e->sub_app_id = decode_text(p->arena, decode_member(p->root, "SubAppId"));
@@ -390,6 +395,7 @@ bool decode_payload(struct arena *arena, const cJSON *payload, struct event *e)
     read_files(&p);
     read_tasks(&p);
     read_items(&p);
+    read_publication(&p);
     e->result = result_of_event(&p);
     return !p.failed;
 }

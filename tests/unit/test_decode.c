@@ -1,0 +1,252 @@
+/* test_decode.c: what is an event, and what it means; the fixtures, each against its expected summary. */
+#include <dirent.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/cleanup.h"
+#include "event/event.h"
+#include "event/types.h"
+
+static struct event_decoder *decoder;
+static struct json_scan scan;
+static struct event event;
+
+static int setup(void **state)
+{
+    (void)state;
+    return event_decoder_new(16 * 1024 * 1024, &decoder);
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    decoder = event_decoder_free(decoder);
+    return 0;
+}
+
+static enum event_verdict decode(const char *body)
+{
+    return event_decode(decoder, body, strlen(body), &scan, &event);
+}
+
+static void test_what_is_an_event(void **state)
+{
+    (void)state;
+    assert_int_equal(decode("{\"EventType\":\"X\"}"), BODY_EVENT);
+    assert_int_equal(decode("{\"eventType\":\"X\",\"data\":{}}"), BODY_EVENT);
+    assert_int_equal(decode("{\"FileUploadEvent\":{}}"), BODY_EVENT);
+    assert_int_equal(decode("{\"EventType\":5,\"FileUploadEvent\":{}}"), BODY_EVENT);
+    assert_true(event.type_missing);
+    assert_string_equal(event.type, "NewFileUpload");
+    assert_int_equal(decode("{\"EventType\":5}"), BODY_OTHER);
+    assert_int_equal(decode("{\"eventtype\":\"X\"}"), BODY_OTHER);
+    assert_int_equal(decode("{}"), BODY_OTHER);
+    assert_int_equal(decode("[{\"EventType\":\"X\"}]"), BODY_OTHER);
+    assert_int_equal(decode("\"EventType\""), BODY_OTHER);
+    assert_int_equal(decode(""), BODY_OTHER);
+    assert_int_equal(decode("a=b&c=d"), BODY_OTHER);
+    assert_int_equal(decode("nonsense {"), BODY_OTHER);
+    assert_int_equal(decode("{\"EventType\":\"X\"} x"), BODY_UNREADABLE);
+    assert_int_equal(decode("{\"EventType\":\"X\",\"n\":01}"), BODY_UNREADABLE);
+    assert_int_equal(decode("  [1,"), BODY_UNREADABLE);
+    assert_int_equal(decode("\xEF\xBB\xBF{\"EventType\":\"X\"}"), BODY_EVENT);
+}
+
+static void test_payload_key_decides(void **state)
+{
+    (void)state;
+    decode("{\"EventType\":\"NewFileUpload\",\"FileDeleteEvent\":{\"FileIdSet\":[\"1\"]}}");
+    assert_string_equal(event.type, "FileDeleted");
+    assert_string_equal(event.said_type, "NewFileUpload");
+    decode("{\"EventType\":\"FileDeleted\",\"FileUploadEvent\":{},\"FileDeleteEvent\":{}}");
+    assert_string_equal(event.type, "FileDeleted");
+    assert_null(event.said_type);
+    decode("{\"FileUploadEvent\":null,\"PullCompleteEvent\":{},\"EventType\":\"PullComplete\"}");
+    assert_string_equal(event.payload_key, "PullCompleteEvent");
+    decode(
+        "{\"EventType\":\"Brand new\",\"A\":null,\"BrandEvent\":{\"FileId\":\"7\",\"Status\":\"FINISH\"}}");
+    assert_string_equal(event.payload_key, "BrandEvent");
+    assert_string_equal(event.file_id, "7");
+    assert_false(event.known);
+    assert_int_equal(event.result, RESULT_OK);
+    decode("{\"EventType\":\"New\",\"A\":{\"FileId\":\"1\"},\"B\":{\"FileId\":\"2\"}}");
+    assert_null(event.payload_key);
+    decode("{\"EventType\":\"New\",\"A\":{\"FileId\":\"1\"},\"NewEvent\":{\"FileId\":\"2\"}}");
+    assert_string_equal(event.file_id, "2");
+}
+
+static void test_members(void **state)
+{
+    (void)state;
+    decode(
+        "{\"EventType\":\"PullComplete\",\"PullCompleteEvent\":{\"TaskId\":\"t\",\"FileId\":"
+        "\"18446744073709551615\","
+        "\"MetaData\":{\"Duration\":52.20833206176758,\"Size\":9007199254740993},\"Status\":\"FINISH\","
+        "\"ErrCode\":0,\"ErrCodeExt\":\"\",\"Message\":\"SUCCESS\",\"SessionContext\":\"{\\\"a\\\":1}\"}}");
+    assert_string_equal(event.file_id, "18446744073709551615");
+    assert_string_equal(event.task_id, "t");
+    assert_string_equal(event.duration, "52.20833206176758");
+    assert_string_equal(event.size, "9007199254740993");
+    assert_string_equal(event.session_context, "{\"a\":1}");
+    assert_null(event.err_code);
+    assert_null(event.err_message);
+    decode("{\"EventType\":\"NewFileUpload\",\"FileUploadEvent\":{\"FileId\":14508071098244959037,"
+           "\"MetaData\":{\"Size\":\"many\",\"Duration\":null}}}");
+    assert_string_equal(event.file_id, "14508071098244959037");
+    assert_null(event.size);
+    assert_null(event.duration);
+}
+
+/* Hundreds of thousands of ids, each named twice: once each, in order, in a time that is not their square. */
+static void test_many_files(void **state)
+{
+    (void)state;
+    enum { FILES = 100000 };
+    struct buffer b = {0};
+    buffer_puts(&b, "{\"EventType\":\"FileDeleted\",\"FileDeleteEvent\":{\"FileIdSet\":[");
+    for (int i = 0; i < 2 * FILES; i++)
+        buffer_printf(&b, "%s\"%d\"", i ? "," : "", 1000000 + i % FILES);
+    buffer_puts(&b, "]}}");
+    assert_false(b.failed);
+    struct event_decoder *large;
+    assert_int_equal(event_decoder_new(128 * 1024 * 1024, &large), 0);
+    assert_int_equal(event_decode(large, b.data, b.len, &scan, &event), BODY_EVENT);
+    assert_int_equal(event.n_file_ids, FILES);
+    assert_string_equal(event.file_ids[0], "1000000");
+    assert_string_equal(event.file_ids[FILES - 1], "1099999");
+    /* The other decoder may not use that much, and says so. */
+    assert_int_equal(event_decode(decoder, b.data, b.len, &scan, &event), BODY_UNREADABLE);
+    assert_non_null(strstr(scan.error, "memory"));
+    assert_int_equal(decode("{\"EventType\":\"X\"}"), BODY_EVENT);
+    event_decoder_free(large);
+    buffer_done(&b);
+}
+
+static void assert_result(enum event_result expected, const char *payload_members)
+{
+    char body[1024];
+    snprintf(body, sizeof body,
+             "{\"EventType\":\"ProcedureStateChanged\",\"ProcedureStateChangeEvent\":{%s}}", payload_members);
+    assert_int_equal(decode(body), BODY_EVENT);
+    if (event.result != expected)
+        fail_msg("%s: %s", payload_members, event_result_name(event.result));
+}
+
+static void test_result(void **state)
+{
+    (void)state;
+    assert_result(RESULT_OK, "\"Status\":\"FINISH\"");
+    assert_result(RESULT_OK, "\"Status\":\"FINISH\",\"ErrCode\":70000");
+    assert_result(RESULT_PENDING, "\"Status\":\"PROCESSING\"");
+    assert_result(RESULT_PENDING, "\"Status\":\"WAITING\"");
+    assert_result(RESULT_FAILED, "\"Status\":\"ABORTED\"");
+    assert_result(RESULT_UNKNOWN, "\"Status\":\"Working\"");
+    assert_result(RESULT_FAILED,
+                  "\"Status\":\"PROCESSING\",\"MediaProcessResultSet\":[{\"Type\":\"Transcode\","
+                  "\"TranscodeTask\":{\"Status\":\"FAIL\",\"ErrCode\":0}}]");
+    assert_result(RESULT_FAILED,
+                  "\"Status\":\"FINISH\",\"MediaProcessResultSet\":[{\"Type\":\"Transcode\","
+                  "\"TranscodeTask\":{\"Status\":\"SUCCESS\",\"ErrCodeExt\":\"InternalError\"}}]");
+    assert_result(RESULT_OK,
+                  "\"Status\":\"FINISH\",\"MediaProcessResultSet\":[null,5,{},{\"Type\":\"Transcode\","
+                  "\"TranscodeTask\":{\"Status\":\"SUCCESS\",\"Progress\":0}}]");
+    assert_result(RESULT_OK, "");
+    decode("{\"EventType\":\"New\",\"NewEvent\":{\"FileId\":\"1\"}}");
+    assert_int_equal(event.result, RESULT_UNKNOWN);
+}
+
+static void test_sub_tasks(void **state)
+{
+    (void)state;
+    decode("{\"EventType\":\"ProcedureStateChanged\",\"ProcedureStateChangeEvent\":{\"Status\":\"FINISH\","
+           "\"AiContentReviewResultSet\":[{\"Type\":\"Porn.Asr\",\"Progress\":100,\"PornTask\":null,"
+           "\"PornAsrTask\":"
+           "{\"Status\":\"SUCCESS\",\"ErrCode\":\"0\",\"Input\":{\"Definition\":10},\"Output\":"
+           "{\"Suggestion\":\"block\"}}}],\"MediaProcessResultSet\":[{\"Type\":\"AnimatedGraphics\","
+           "\"AnimatedGraphicTask\":{\"Status\":\"FAIL\",\"ErrCodeExt\":\"\",\"ErrCode\":60000,\"Message\":"
+           "\"why\","
+           "\"Input\":{\"Definition\":20000},\"Output\":null}}]}}");
+    assert_int_equal(event.n_tasks, 2);
+    assert_string_equal(event.tasks[0].type, "AnimatedGraphics");
+    assert_string_equal(event.tasks[0].definition, "20000");
+    assert_string_equal(event.tasks[0].err_code, "60000");
+    assert_string_equal(event.tasks[1].suggestion, "block");
+    assert_null(event.tasks[1].err_code);
+    assert_string_equal(event.err_code, "60000");
+    assert_string_equal(event.err_message, "why");
+}
+
+/* --- The fixtures --------------------------------------------------------------------------------------- */
+
+static char *read_file(const char *path, size_t *ret_len)
+{
+    cleanup_fclose FILE *f = fopen(path, "re");
+    if (!f)
+        fail_msg("%s is missing", path);
+    char *data = calloc(1, 1 << 16);
+    *ret_len = fread(data, 1, (1 << 16) - 1, f);
+    return data;
+}
+
+/* Returns how many there are. */
+static int check_folder(const char *folder, bool legacy, bool *seen)
+{
+    DIR *dir = opendir(folder);
+    assert_non_null(dir);
+    int n = 0;
+    for (struct dirent *entry; (entry = readdir(dir));) {
+        char *end = strstr(entry->d_name, ".json"), path[512];
+        if (!end)
+            continue;
+        size_t len, expected_len;
+        snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
+        cleanup_free char *body = read_file(path, &len);
+        snprintf(path, sizeof path, "%s/%.*s.expected", folder, (int)(end - entry->d_name), entry->d_name);
+        cleanup_free char *expected = read_file(path, &expected_len);
+        if (event_decode(decoder, body, len, &scan, &event) != BODY_EVENT)
+            fail_msg("%s is no event", entry->d_name);
+        assert_int_equal(event.legacy, legacy);
+        struct buffer summary = {0};
+        event_summary(&summary, &event);
+        buffer_puts(&summary, "\n");
+        buffer_putc(&summary, '\0');
+        if (strcmp(summary.data, expected) != 0)
+            fail_msg("%s:\n got %s want %s", entry->d_name, summary.data, expected);
+        buffer_done(&summary);
+        const struct event_type *type = event_type_by_name(slice_of(event.type));
+        if (type)
+            seen[type - event_types] = true;
+        n++;
+    }
+    closedir(dir);
+    return n;
+}
+
+static void test_fixtures(void **state)
+{
+    (void)state;
+    bool seen[100] = {false};
+    assert_true(check_folder(FIXTURES "/events", false, seen) > 0);
+    assert_true(check_folder(FIXTURES "/events/old", true, seen) > 0);
+    for (size_t i = 0; event_types[i].name; i++)
+        if (!seen[i])
+            fail_msg("no fixture of %s", event_types[i].name);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_what_is_an_event), cmocka_unit_test(test_payload_key_decides),
+        cmocka_unit_test(test_members),          cmocka_unit_test(test_many_files),
+        cmocka_unit_test(test_result),           cmocka_unit_test(test_sub_tasks),
+        cmocka_unit_test(test_fixtures),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}

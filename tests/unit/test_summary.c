@@ -1,0 +1,90 @@
+/* test_summary.c: one line, whatever the event holds. The fixtures of test_decode.c have the common cases. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "event/event.h"
+
+static void assert_summary(const struct event *e, const char *expected)
+{
+    struct buffer b = {0};
+    event_summary(&b, e);
+    buffer_putc(&b, '\0');
+    assert_string_equal(b.data, expected);
+    buffer_done(&b);
+}
+
+static void test_example(void **state)
+{
+    (void)state;
+    assert_summary(&(struct event){.type = "NewFileUpload",
+                                   .file_id = "5285890784246869930",
+                                   .n_file_ids = 1,
+                                   .name = "動物世界.mp4 2",
+                                   .result = RESULT_OK,
+                                   .duration = "60.2",
+                                   .size = "10556963",
+                                   .url = "https://x/f"},
+                   "NewFileUpload file=5285890784246869930 name=\"動物世界.mp4 2\" result=ok duration=60.2s "
+                   "size=10.6MB url=https://x/f");
+}
+
+static void test_sizes(void **state)
+{
+    (void)state;
+    assert_summary(&(struct event){.type = "X", .size = "0"}, "X result=unknown size=0B");
+    assert_summary(&(struct event){.type = "X", .size = "999"}, "X result=unknown size=999B");
+    assert_summary(&(struct event){.type = "X", .size = "1000"}, "X result=unknown size=1.0KB");
+    assert_summary(&(struct event){.type = "X", .size = "999999"}, "X result=unknown size=1.0MB");
+    assert_summary(&(struct event){.type = "X", .size = "5000000000"}, "X result=unknown size=5.0GB");
+}
+
+static void test_nothing_breaks_the_line(void **state)
+{
+    (void)state;
+    assert_summary(&(struct event){.type = "A\nB", .name = "a\x1b[31m\n \xE2\x80\xAE", .task_id = "x=y"},
+                   "\"A\\nB\" task=\"x=y\" name=\"a\\u001b[31m\\n \\u202e\" result=unknown");
+    assert_summary(&(struct event){.type = ""}, "\"\" result=unknown");
+}
+
+static void test_long_values_are_cut(void **state)
+{
+    (void)state;
+    char name[SUMMARY_VALUE_MAX + 10];
+    memset(name, 'n', sizeof name);
+    memcpy(name + SUMMARY_VALUE_MAX - 1, "\xE5\x8B\x95zzz", 7);
+    struct buffer b = {0};
+    event_summary(&b, &(struct event){.type = "X", .name = name});
+    assert_int_equal(b.len, strlen("X name=") + SUMMARY_VALUE_MAX - 1 + strlen(" result=unknown"));
+    buffer_done(&b);
+}
+
+static void test_many_tasks(void **state)
+{
+    (void)state;
+    struct event_task tasks[SUMMARY_TASKS_MAX + 3];
+    for (size_t i = 0; i < SUMMARY_TASKS_MAX + 3; i++)
+        tasks[i] = (struct event_task){.type = "T", .status = "SUCCESS"};
+    struct buffer b = {0};
+    event_summary(&b, &(struct event){.type = "X", .tasks = tasks, .n_tasks = SUMMARY_TASKS_MAX + 3});
+    buffer_putc(&b, '\0');
+    assert_string_equal(b.data + b.len - 1 - strlen(" T=SUCCESS more=3"), " T=SUCCESS more=3");
+    buffer_done(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_example),
+        cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_nothing_breaks_the_line),
+        cmocka_unit_test(test_long_values_are_cut),
+        cmocka_unit_test(test_many_tasks),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
