@@ -43,7 +43,8 @@ struct client {
     enum state state;
     char *request;
     size_t len, sent, got;
-    int64_t begun; /* nanoseconds */
+    uint64_t number; /* of the request that is under way, or for which it connects */
+    int64_t begun;   /* nanoseconds */
     char answer[ANSWER_MAX];
 };
 
@@ -103,15 +104,16 @@ static void template_add(const char *name)
     free(body);
     for (char *at = t->text; t->n_marks < MARKS_MAX && (at = strstr(at, mark)); at += DIGITS)
         t->marks[t->n_marks++] = (size_t)(at - t->text);
+    if (t->n_marks == MARKS_MAX)
+        errx(1, "%s: more than %d numbers", name, MARKS_MAX - 1);
 }
 
 /* Writes the next request into the client's buffer, with its own number in it. */
 static void request_begin(struct client *c)
 {
-    const struct template *t = &options.templates[run.started % options.n_templates];
+    const struct template *t = &options.templates[c->number % options.n_templates];
     char number[DIGITS + 1];
-    snprintf(number, sizeof number, "5%0*" PRIu64, DIGITS - 1, options.first + run.started);
-    run.started++;
+    snprintf(number, sizeof number, "5%0*" PRIu64, DIGITS - 1, options.first + c->number);
     memcpy(c->request, t->text, t->len);
     for (size_t i = 0; i < t->n_marks; i++)
         memcpy(c->request + t->marks[i], number, DIGITS);
@@ -151,6 +153,7 @@ static void client_connect(struct client *c)
     struct sockaddr_in to = {.sin_family = AF_INET,
                              .sin_port = htons((uint16_t)options.port),
                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    c->number = run.started++;
     c->begun = now();
     c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (c->fd < 0)
@@ -201,6 +204,7 @@ static void client_answered(struct client *c)
     if (options.hold) {
         client_hold(c);
     } else if (options.keep_alive && run.started < options.requests) {
+        c->number = run.started++;
         request_begin(c);
         client_send(c);
     } else {
