@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,13 +67,30 @@ static bool log_to_journal(const char *message_id, int priority, const struct bu
     return r >= 0;
 }
 
+static void begin_line(struct buffer *line, int priority)
+{
+    if (log_priorities)
+        buffer_printf(line, "<%d>", priority);
+    else
+        buffer_printf(line, "%s: ", log_name);
+}
+
+/* A reader that stalls (2>&1 | less) must not stop the program: lines that he does not take are counted
+ * instead. */
 static void log_to_stderr(int priority, const struct buffer *text)
 {
+    static unsigned long dropped;
     struct buffer line = {0};
-    if (log_priorities)
-        buffer_printf(&line, "<%d>", priority);
-    else
-        buffer_printf(&line, "%s: ", log_name);
+    if (poll(&(struct pollfd){.fd = STDERR_FILENO, .events = POLLOUT}, 1, 0) == 0) {
+        dropped++;
+        return;
+    }
+    if (dropped) {
+        begin_line(&line, LOG_NOTICE);
+        buffer_printf(&line, "%lu lines were dropped, since nobody read them\n", dropped);
+        dropped = 0;
+    }
+    begin_line(&line, priority);
     buffer_append(&line, text->data, text->len);
     buffer_putc(&line, '\n');
     /* Nothing can be done about a stderr that does not take the line. */

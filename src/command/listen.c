@@ -292,7 +292,9 @@ static int run(struct listen *l, const struct options *o)
     int r = sd_event_new(&l->loop);
     if (r < 0)
         return log_error_errno(r, "Failed to make the loop: %m");
+    /* A write that cannot be done is an error like any other. */
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
     if ((r = open_sockets(l, o)) < 0 || (r = outputs_new(o, &l->outputs)) < 0 ||
         (r = make_intake(l, o)) < 0 || (r = make_http(l, o)) < 0 || (r = add_sources(l)) < 0)
         return r;
