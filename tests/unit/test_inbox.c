@@ -1,0 +1,591 @@
+/* test_inbox.c: what the inbox keeps, what it takes for the same, what it lets go, and what it does when it
+ * cannot. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <poll.h>
+#include <sqlite3.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "base/cleanup.h"
+#include "event/event.h"
+#include "record/sinks.h"
+#include "records.h"
+
+static const int64_t SECOND = 1000000;
+static const int64_t HOUR = 3600 * INT64_C(1000000);
+
+static char folder[64], path[128];
+static struct inbox_config config;
+static struct sink *sink;
+static struct event_decoder *decoder;
+
+static int remove_one(const char *name, const struct stat *st, int flag, struct FTW *ftw)
+{
+    (void)st;
+    (void)flag;
+    (void)ftw;
+    return remove(name);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    strcpy(folder, "/tmp/test_inbox.XXXXXX");
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/state/vodhook/inbox.db", folder);
+    config = (struct inbox_config){.path = path, .keep = INT64_C(36500) * 86400, .max = UINT64_C(1) << 32};
+    assert_int_equal(event_decoder_new(1 << 20, &decoder), 0);
+    stderr_begin();
+    return sink_inbox_new(&config, &sink);
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    sink = sink_free(sink);
+    decoder = event_decoder_free(decoder);
+    stderr_end();
+    return nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+static void reopen(void)
+{
+    sink = sink_free(sink);
+    assert_int_equal(sink_inbox_new(&config, &sink), 0);
+}
+
+/* --- What is delivered --------------------------------------------------------------------------------- */
+
+struct delivery {
+    const char *source;
+    enum record_trust trust;
+    int64_t time;
+};
+
+static const struct delivery pushed = {"push", TRUST_UNCHECKED, INT64_C(1795491425123456)};
+
+/* Puts one body as the intake would. Returns what the sink says; *ret_duplicate only where that is 0. */
+static int put(struct delivery d, struct slice body, bool *ret_duplicate)
+{
+    struct json_scan scan;
+    struct event event;
+    enum event_verdict verdict = event_decode(decoder, body.data, body.len, &scan, &event);
+    struct record r = {
+        .kind = verdict == BODY_EVENT ? RECORD_EVENT : RECORD_REQUEST,
+        .time = d.time,
+        .source = d.source,
+        .remote = "192.0.2.7:55012",
+        .trust = d.trust,
+        .reason = d.trust == TRUST_REFUSED ? "wrong Sign" : NULL,
+        .body = body,
+        .body_bytes = body.len,
+    };
+    if (verdict == BODY_EVENT) {
+        r.event = &event;
+        r.scan = &scan;
+    } else {
+        r.unreadable = true;
+        r.reason = "broken";
+    }
+    int err = sink->ops->put(sink, &r);
+    if (err == 0)
+        *ret_duplicate = r.duplicate;
+    return err;
+}
+
+/* Puts and commits. Returns whether it was a duplicate. */
+static bool deliver(struct delivery d, const char *body)
+{
+    bool duplicate;
+    assert_int_equal(put(d, slice_of(body), &duplicate), 0);
+    assert_int_equal(sink->ops->commit(sink), 0);
+    return duplicate;
+}
+
+static struct delivery later(struct delivery d, int64_t by)
+{
+    d.time += by;
+    return d;
+}
+
+#define UPLOAD(id) "{\"EventType\":\"NewFileUpload\",\"FileUploadEvent\":{\"FileId\":\"" id "\"}}"
+#define RESTORE(id) \
+    "{\"EventType\":\"RestoreMediaComplete\",\"RestoreMediaCompleteEvent\":{\"FileId\":\"" id "\"}}"
+#define TASK(id, progress)                                                                                \
+    "{\"EventType\":\"PullComplete\",\"PullCompleteEvent\":{\"TaskId\":\"" id "\",\"Progress\":" progress \
+    ",\"FileId\":\"31\",\"Status\":\"FINISH\",\"MediaBasicInfo\":{\"Name\":\"a.mp4\"}}}"
+#define CAST(id)                                                                                  \
+    "{\"EventType\":\"MediaCastStatusChanged\",\"MediaCastStatusChangedEvent\":{\"CastId\":\"" id \
+    "\",\"Status\":\"Idle\"}}"
+
+/* --- What is there ------------------------------------------------------------------------------------- */
+
+/* The answer to a query, as text, its columns parted by |. Read as another process would. */
+static const char *ask(const char *sql)
+{
+    static char answer[1024];
+    sqlite3 *db;
+    sqlite3_stmt *s;
+    answer[0] = 0;
+    assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &s, NULL), SQLITE_OK);
+    if (sqlite3_step(s) == SQLITE_ROW)
+        for (int i = 0; i < sqlite3_column_count(s); i++) {
+            const char *text = (const char *)sqlite3_column_text(s, i);
+            strcat(answer, i ? "|" : "");
+            strncat(answer, text ? text : "null", sizeof answer - strlen(answer) - 2);
+        }
+    sqlite3_finalize(s);
+    sqlite3_close(db);
+    return answer;
+}
+
+static int rows(void)
+{
+    return atoi(ask("SELECT count(*) FROM event"));
+}
+
+static void an_event_is_kept_as_it_arrived(void **state)
+{
+    (void)state;
+    assert_false(deliver(pushed, " " TASK("t-1", "100") "\n"));
+    assert_string_equal(
+        ask("SELECT received,source,remote,trust,type,task_id,status,result,err_code,name,length(digest),"
+            "seen,last_seen FROM event"),
+        "1795491425123456|push|192.0.2.7:55012|unchecked|PullComplete|t-1|FINISH|ok|null|a.mp4|32|1|"
+        "1795491425123456");
+    assert_string_equal(ask("SELECT body FROM event"), " " TASK("t-1", "100") "\n");
+    assert_string_equal(ask("SELECT file_id FROM event JOIN event_file ON id = event_id"), "31");
+    assert_string_equal(ask("PRAGMA integrity_check"), "ok");
+}
+
+static void every_file_of_an_event_finds_it(void **state)
+{
+    (void)state;
+    deliver(pushed,
+            "{\"EventType\":\"FileDeleted\",\"FileDeleteEvent\":{\"FileIdSet\":[\"7\",\"8\",\"9\"]}}");
+    assert_string_equal(ask("SELECT count(*), min(file_id), max(file_id) FROM event_file"), "3|7|9");
+}
+
+static void a_body_that_cannot_be_read_is_kept_byte_for_byte(void **state)
+{
+    (void)state;
+    bool duplicate;
+    struct slice body = {"{\"EventType\":\0\xFF", 15};
+    assert_int_equal(put(pushed, body, &duplicate), 0);
+    assert_int_equal(sink->ops->commit(sink), 0);
+    assert_string_equal(
+        ask("SELECT hex(body), type, reason, body_bytes FROM event JOIN event_note ON id=event_id"),
+        "7B224576656E7454797065223A00FF|null|broken|15");
+    assert_int_equal(put(pushed, body, &duplicate), 0);
+    assert_true(duplicate);
+}
+
+static void a_group_is_committed_together(void **state)
+{
+    (void)state;
+    bool duplicate;
+    assert_int_equal(put(pushed, slice_of(UPLOAD("1")), &duplicate), 0);
+    assert_int_equal(put(pushed, slice_of(UPLOAD("2")), &duplicate), 0);
+    assert_int_equal(put(pushed, slice_of(UPLOAD("1")), &duplicate), 0);
+    assert_true(duplicate);
+    assert_int_equal(rows(), 0);
+    assert_int_equal(sink->ops->commit(sink), 0);
+    assert_int_equal(rows(), 2);
+    assert_int_equal(sink->ops->commit(sink), 0);
+}
+
+/* --- Twice is once ------------------------------------------------------------------------------------- */
+
+static void the_same_event_is_one_row_however_late_and_by_which_way(void **state)
+{
+    (void)state;
+    const struct delivery pulled = {"pull", TRUST_VERIFIED, pushed.time + 500 * 24 * HOUR};
+    assert_false(deliver(pushed, UPLOAD("1")));
+    assert_false(deliver(pushed, TASK("t", "1")));
+    reopen();
+    assert_true(deliver(pulled, "{\"EventHandle\":\"h\",\"FileUploadEvent\":{\"FileId\":\"\\u0031\"},"
+                                "\"EventType\":\"NewFileUpload\",\"PullCompleteEvent\":null}"));
+    assert_true(deliver(pulled, TASK("t", "1")));
+    assert_false(deliver(pulled, TASK("t", "2")));
+    assert_int_equal(rows(), 3);
+    assert_string_equal(ask("SELECT seen, trust, source, last_seen - received FROM event WHERE id = 1"),
+                        "2|verified|push|43200000000000");
+    assert_string_equal(ask("SELECT seen FROM event WHERE id = 3"), "1");
+}
+
+static void what_may_happen_again_is_a_duplicate_for_a_while(void **state)
+{
+    (void)state;
+    static const char *const again[] = {RESTORE("5"), CAST("c-5"),
+                                        "{\"EventType\":\"New\",\"NewEvent\":{\"A\":1}}"};
+    const struct delivery pulled = {"pull", TRUST_VERIFIED, pushed.time};
+    for (size_t k = 0; k < sizeof again / sizeof *again; k++) {
+        assert_false(deliver(pushed, again[k]));
+        assert_true(deliver(later(pushed, HOUR - SECOND), again[k]));
+        assert_false(deliver(later(pushed, HOUR + SECOND), again[k]));
+        assert_true(deliver(later(pulled, 4 * 24 * HOUR), again[k]));
+        assert_false(deliver(later(pulled, 5 * 24 * HOUR), again[k]));
+        assert_true(deliver(later(pushed, 5 * 24 * HOUR), again[k]));
+    }
+    assert_int_equal(rows(), 9);
+}
+
+static void what_is_refused_never_stands_for_what_is_believed(void **state)
+{
+    (void)state;
+    const struct delivery refused = {"push", TRUST_REFUSED, pushed.time};
+    const struct delivery verified = {"push", TRUST_VERIFIED, pushed.time};
+    assert_false(deliver(refused, UPLOAD("1")));
+    assert_false(deliver(verified, UPLOAD("1")));
+    assert_true(deliver(refused, UPLOAD("1")));
+    assert_true(deliver(verified, UPLOAD("1")));
+    assert_false(deliver(verified, UPLOAD("2")));
+    assert_false(deliver(refused, UPLOAD("2")));
+    assert_string_equal(ask("SELECT group_concat(trust || seen) FROM (SELECT * FROM event ORDER BY id)"),
+                        "refused2,verified2,verified1,refused1");
+    assert_string_equal(ask("SELECT count(*), min(reason) FROM event_note"), "2|wrong Sign");
+}
+
+/* A body that no decoder takes for an event, but whose bytes are the canonical form of one. */
+static void a_body_that_cannot_be_read_never_stands_for_an_event(void **state)
+{
+    (void)state;
+    deliver(pushed, "\"NewFileUpload\"{\"\":{\"FileId\":\"1\"}}");
+    assert_false(deliver(pushed, UPLOAD("1")));
+}
+
+/* --- What goes ----------------------------------------------------------------------------------------- */
+
+/* Until nothing is due any more. */
+static void maintain(void)
+{
+    for (int in; (in = sink_inbox_maintain(sink)) < 1000;)
+        poll(NULL, 0, in);
+}
+
+static int64_t now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (int64_t)t.tv_sec * SECOND;
+}
+
+static void deliver_many(struct delivery d, int from, int to, size_t padding)
+{
+    cleanup(buffer_done) struct buffer body = {0};
+    for (int k = from; k < to; k++) {
+        buffer_reset(&body, SIZE_MAX);
+        buffer_printf(&body, UPLOAD("%d"), k);
+        body.len -= 2;
+        buffer_puts(&body, ",\"Padding\":\"");
+        memset(buffer_reserve(&body, padding), 'x', padding);
+        body.len += padding;
+        buffer_puts(&body, "\"}}");
+        bool duplicate;
+        assert_int_equal(put(d, buffer_slice(&body), &duplicate), 0);
+        assert_false(duplicate);
+        if (k % 64 == 63)
+            assert_int_equal(sink->ops->commit(sink), 0);
+        if (k % 64 == 63)
+            sink_inbox_maintain(sink);
+    }
+    assert_int_equal(sink->ops->commit(sink), 0);
+}
+
+static void what_is_too_old_goes(void **state)
+{
+    (void)state;
+    config.keep = 24 * 3600;
+    reopen();
+    struct delivery d = {"push", TRUST_UNCHECKED, now() - 25 * HOUR};
+    deliver_many(d, 0, 300, 10);
+    deliver_many(later(d, 2 * HOUR), 300, 400, 10);
+    reopen();
+    maintain();
+    assert_string_equal(ask("SELECT count(*), min(id) FROM event"), "100|301");
+    assert_string_equal(ask("SELECT count(*), min(event_id) FROM event_file"), "100|301");
+    assert_int_equal(stderr_count("--inbox-max"), 0);
+}
+
+static void the_oldest_go_when_the_inbox_is_too_large(void **state)
+{
+    (void)state;
+    config.max = 4 << 20;
+    reopen();
+    struct delivery d = {"push", TRUST_UNCHECKED, now()};
+    deliver_many(d, 0, 2000, 4000);
+    maintain();
+    int left = rows();
+    assert_in_range(left, 400, 1000);
+    assert_int_equal(atoi(ask("SELECT max(id) FROM event")), 2000);
+    assert_int_equal(atoi(ask("SELECT min(id) FROM event")), 2001 - left);
+    assert_int_equal(stderr_count("--inbox-max"), 1);
+    assert_string_equal(ask("PRAGMA integrity_check"), "ok");
+}
+
+static void what_strangers_send_is_bounded_and_pushes_nothing_out(void **state)
+{
+    (void)state;
+    config.max = 4 << 20;
+    reopen();
+    struct delivery good = {"push", TRUST_VERIFIED, now()}, bad = {"push", TRUST_REFUSED, now()};
+    deliver_many(good, 0, 600, 4000);
+    maintain();
+    int before = rows();
+    deliver_many(bad, 0, 1000, 4000);
+    maintain();
+    assert_int_equal(atoi(ask("SELECT count(*) FROM event WHERE trust = 'verified'")), before);
+    assert_in_range(atoi(ask("SELECT count(*) FROM event WHERE trust = 'refused'")), 10, 64);
+    assert_int_equal(atoi(ask("SELECT max(id) FROM event")), 1600);
+}
+
+static void bodies_that_cannot_be_read_are_bounded(void **state)
+{
+    (void)state;
+    config.max = 4 << 20;
+    reopen();
+    for (int k = 0; k < 300; k++) {
+        char body[64];
+        snprintf(body, sizeof body, "{%d", k);
+        deliver(pushed, body);
+    }
+    reopen();
+    maintain();
+    assert_in_range(atoi(ask("SELECT count(*) FROM event WHERE type IS NULL")), 100, 128);
+}
+
+/* --- When it cannot ------------------------------------------------------------------------------------ */
+
+static void a_lock_makes_it_fail_and_is_said_when_it_lasts(void **state)
+{
+    (void)state;
+    bool duplicate;
+    sqlite3 *other;
+    deliver(pushed, UPLOAD("1"));
+    assert_int_equal(sqlite3_open(path, &other), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(put(pushed, slice_of(UPLOAD("2")), &duplicate), -EBUSY);
+    assert_int_equal(stderr_count("locked"), 0);
+    for (int k = 0; k < 500 && !stderr_count("locked"); k++) {
+        assert_int_equal(put(pushed, slice_of(UPLOAD("2")), &duplicate), -EBUSY);
+        poll(NULL, 0, 10);
+    }
+    assert_int_equal(stderr_count("locked"), 1);
+    assert_int_equal(sink->ops->commit(sink), 0);
+    sqlite3_exec(other, "ROLLBACK", NULL, NULL, NULL);
+    sqlite3_close(other);
+    while (put(pushed, slice_of(UPLOAD("2")), &duplicate) < 0)
+        poll(NULL, 0, 10);
+    assert_int_equal(sink->ops->commit(sink), 0);
+    assert_int_equal(stderr_count("can be written again"), 1);
+    assert_int_equal(rows(), 2);
+}
+
+static void after_a_failed_put_nothing_of_the_group_is_recorded(void **state)
+{
+    (void)state;
+    bool duplicate;
+    assert_int_equal(put(pushed, slice_of(UPLOAD("1")), &duplicate), 0);
+    assert_int_equal(sqlite3_hard_heap_limit64(1) >= 0, 1);
+    int failed = put(pushed, slice_of(UPLOAD("2")), &duplicate);
+    sqlite3_hard_heap_limit64(0);
+    assert_int_equal(failed, -ENOMEM);
+    assert_true(put(pushed, slice_of(UPLOAD("3")), &duplicate) < 0);
+    assert_true(sink->ops->commit(sink) < 0);
+    assert_int_equal(rows(), 0);
+    for (int k = 0; k < 3; k++) {
+        char body[128];
+        snprintf(body, sizeof body, UPLOAD("%d"), k);
+        int r;
+        while ((r = put(pushed, slice_of(body), &duplicate)) < 0 && r != -ECANCELED)
+            poll(NULL, 0, 10);
+        assert_int_equal(r, 0);
+        assert_false(duplicate);
+    }
+    assert_int_equal(sink->ops->commit(sink), 0);
+    assert_int_equal(rows(), 3);
+}
+
+static void a_file_that_is_taken_away_is_begun_anew(void **state)
+{
+    (void)state;
+    bool duplicate;
+    char moved[160];
+    snprintf(moved, sizeof moved, "%s.moved", path);
+    deliver(pushed, UPLOAD("1"));
+    assert_int_equal(rename(path, moved), 0);
+    assert_false(deliver(pushed, UPLOAD("1")));
+    assert_int_equal(rows(), 1);
+
+    assert_int_equal(put(pushed, slice_of(UPLOAD("2")), &duplicate), 0);
+    assert_int_equal(unlink(path), 0);
+    assert_true(sink->ops->commit(sink) < 0);
+    while (put(pushed, slice_of(UPLOAD("2")), &duplicate) < 0)
+        poll(NULL, 0, 10);
+    assert_false(duplicate);
+    assert_int_equal(sink->ops->commit(sink), 0);
+    assert_int_equal(rows(), 1);
+    strcpy(path, moved);
+    assert_int_equal(rows(), 1);
+}
+
+static int overwrite(const char *name, off_t at, size_t n)
+{
+    int fd = open(name, O_WRONLY);
+    char garbage[4096];
+    memset(garbage, 0x5A, sizeof garbage);
+    for (; n > 0; n -= sizeof garbage, at += (off_t)sizeof garbage)
+        if (pwrite(fd, garbage, sizeof garbage, at) < 0)
+            return -1;
+    return close(fd);
+}
+
+static int n_aside;
+static int count_aside(const char *name, const struct stat *st, int flag, struct FTW *ftw)
+{
+    (void)st;
+    (void)flag;
+    (void)ftw;
+    n_aside += strstr(name, ".damaged-") && !strstr(name, "-wal") && !strstr(name, "-shm");
+    return 0;
+}
+
+static void a_damaged_file_is_set_aside(void **state)
+{
+    (void)state;
+    deliver_many(pushed, 0, 640, 100);
+    sink = sink_free(sink);
+    assert_int_equal(overwrite(path, 0, 4096), 0);
+    assert_int_equal(sink_inbox_new(&config, &sink), 0);
+    assert_int_equal(stderr_count(".recover"), 1);
+    assert_false(deliver(pushed, UPLOAD("1")));
+
+    bool duplicate;
+    deliver_many(pushed, 1000, 1640, 100);
+    reopen();
+    struct stat st;
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(overwrite(path, 4096, (size_t)st.st_size - 4096), 0);
+    int failed = put(pushed, slice_of(UPLOAD("2")), &duplicate);
+    assert_int_equal(failed, -EUCLEAN);
+    assert_int_equal(stderr_count(".recover"), 2);
+    assert_false(deliver(pushed, UPLOAD("2")));
+    assert_int_equal(rows(), 1);
+    nftw(folder, count_aside, 8, FTW_PHYS);
+    assert_int_equal(n_aside, 2);
+}
+
+static void what_is_no_inbox_is_left_alone(void **state)
+{
+    (void)state;
+    sqlite3 *other;
+    struct inbox_config wrong = config;
+    char name[160];
+    snprintf(name, sizeof name, "%s/other.db", folder);
+    wrong.path = name;
+    assert_int_equal(sqlite3_open(name, &other), SQLITE_OK);
+    sqlite3_exec(other, "CREATE TABLE t (a)", NULL, NULL, NULL);
+    sqlite3_close(other);
+    struct sink *s;
+    assert_int_equal(sink_inbox_new(&wrong, &s), -EINVAL);
+    assert_int_equal(stderr_count("another program"), 1);
+    ask("PRAGMA user_version=99");
+    sink = sink_free(sink);
+    assert_int_equal(sink_inbox_new(&config, &s), -EINVAL);
+    assert_int_equal(stderr_count("newer vodhook"), 1);
+    ask("PRAGMA user_version=1");
+    wrong.path = folder;
+    assert_int_equal(sink_inbox_new(&wrong, &s), -EINVAL);
+}
+
+static void only_owner_and_group_may_read(void **state)
+{
+    (void)state;
+    struct stat st;
+    static const char *const files[] = {"", "-wal", "-shm"};
+    deliver(pushed, UPLOAD("1"));
+    for (size_t k = 0; k < 3; k++) {
+        char name[160];
+        snprintf(name, sizeof name, "%s%s", path, files[k]);
+        assert_int_equal(stat(name, &st), 0);
+        assert_int_equal(st.st_mode & 0777, 0640);
+    }
+    sink = sink_free(sink);
+    char wal[160];
+    snprintf(wal, sizeof wal, "%s-wal", path);
+    assert_int_equal(stat(wal, &st), 0); /* who may not write could not make it */
+    assert_int_equal(st.st_size, 0);
+}
+
+static void little_room_is_said_early(void **state)
+{
+    (void)state;
+    config.min_free = UINT64_MAX;
+    reopen();
+    maintain();
+    assert_int_equal(stderr_count("--inbox-min-free"), 1);
+}
+
+/* Two processes write at once, as listen and pull do: nothing twice, and neither fails. */
+static void two_writers_share_it(void **state)
+{
+    (void)state;
+    sink = sink_free(sink);
+    pid_t pid = fork();
+    assert_int_equal(sink_inbox_new(&config, &sink), 0);
+    for (int k = 0; k < 200; k++) {
+        char body[128];
+        bool duplicate;
+        snprintf(body, sizeof body, UPLOAD("%d"), k);
+        while (put(pushed, slice_of(body), &duplicate) < 0 || sink->ops->commit(sink) < 0)
+            poll(NULL, 0, 10);
+    }
+    sink = sink_free(sink);
+    if (pid == 0)
+        _exit(0);
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    assert_string_equal(ask("SELECT count(*), count(DISTINCT digest), sum(seen) FROM event"), "200|200|400");
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(an_event_is_kept_as_it_arrived),
+        TEST(every_file_of_an_event_finds_it),
+        TEST(a_body_that_cannot_be_read_is_kept_byte_for_byte),
+        TEST(a_group_is_committed_together),
+        TEST(the_same_event_is_one_row_however_late_and_by_which_way),
+        TEST(what_may_happen_again_is_a_duplicate_for_a_while),
+        TEST(what_is_refused_never_stands_for_what_is_believed),
+        TEST(a_body_that_cannot_be_read_never_stands_for_an_event),
+        TEST(what_is_too_old_goes),
+        TEST(the_oldest_go_when_the_inbox_is_too_large),
+        TEST(what_strangers_send_is_bounded_and_pushes_nothing_out),
+        TEST(bodies_that_cannot_be_read_are_bounded),
+        TEST(a_lock_makes_it_fail_and_is_said_when_it_lasts),
+        TEST(after_a_failed_put_nothing_of_the_group_is_recorded),
+        TEST(a_file_that_is_taken_away_is_begun_anew),
+        TEST(a_damaged_file_is_set_aside),
+        TEST(what_is_no_inbox_is_left_alone),
+        TEST(only_owner_and_group_may_read),
+        TEST(little_room_is_said_early),
+        TEST(two_writers_share_it),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
