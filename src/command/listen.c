@@ -39,6 +39,7 @@ struct listen {
     struct rate_limit requests, unreadable;
     sd_event_source *output_ready; /* the output takes more */
     sd_event_source *chores;       /* what is to be done in a while */
+    sd_event_source *maintenance;  /* of the inbox */
     bool chores_armed;
     uint64_t status_seen; /* what the last STATUS= told of */
     bool stopping;
@@ -103,6 +104,18 @@ static int on_chores(sd_event_source *source, uint64_t usec, void *userdata)
     (void)usec;
     ((struct listen *)userdata)->chores_armed = false;
     return 0;
+}
+
+/* Small steps, each when the answers of a round have left. */
+static int on_maintenance(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    (void)usec;
+    struct listen *l = userdata;
+    int next = outputs_maintain(&l->outputs);
+    if (next < 0)
+        return 0;
+    sd_event_source_set_time_relative(source, (uint64_t)next * 1000);
+    return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
 static void tell_status(struct listen *l)
@@ -253,6 +266,10 @@ static int add_sources(struct listen *l)
         r = sd_event_add_time(l->loop, &l->chores, CLOCK_MONOTONIC, 0, 0, on_chores, l);
     if (r >= 0)
         r = sd_event_source_set_enabled(l->chores, SD_EVENT_OFF);
+    if (r >= 0)
+        r = sd_event_add_time_relative(l->loop, &l->maintenance, CLOCK_MONOTONIC, 0, 1000, on_maintenance, l);
+    if (r >= 0)
+        r = sd_event_source_set_priority(l->maintenance, SD_EVENT_PRIORITY_IDLE);
     if (r >= 0 && getenv("NOTIFY_SOCKET"))
         r = sd_event_add_time_relative(l->loop, NULL, CLOCK_MONOTONIC, (uint64_t)STATUS_INTERVAL, 0,
                                        on_status, l);
@@ -320,6 +337,7 @@ static void listen_done(struct listen *l)
     listeners_done(&l->listeners);
     sd_event_source_unref(l->output_ready);
     sd_event_source_unref(l->chores);
+    sd_event_source_unref(l->maintenance);
     sd_event_unref(l->loop);
 }
 

@@ -2,6 +2,7 @@
 #include "command/outputs.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -49,11 +50,48 @@ static int make_stdout(const struct options *o, bool json, struct sink **ret)
     return sink_stdout_new(&config, ret);
 }
 
+char *outputs_inbox_default(void)
+{
+    const char *state = getenv("STATE_DIRECTORY"), *xdg = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+    char *path = NULL;
+    int r = -1;
+    if (state && *state)
+        r = asprintf(&path, "%.*s/inbox.db", (int)strcspn(state, ":"), state);
+    else if (xdg && *xdg == '/')
+        r = asprintf(&path, "%s/vodhook/inbox.db", xdg);
+    else if (home && *home)
+        r = asprintf(&path, "%s/.local/state/vodhook/inbox.db", home);
+    return r < 0 ? NULL : path;
+}
+
+static int make_inbox(const struct options *o, char **ret_path, struct sink **ret)
+{
+    const char *given = options_string(o, "inbox");
+    if (given && strcmp(given, "none") == 0)
+        return 0;
+    cleanup_free char *path = given ? strdup(given) : outputs_inbox_default();
+    if (!path)
+        return log_error_errno(EINVAL,
+                               "There is no place for the inbox, since neither STATE_DIRECTORY nor HOME is "
+                               "set: give --inbox FILE or --inbox none");
+    struct inbox_config config = {
+        .path = path,
+        .keep = options_number(o, "inbox-keep") / 1000,
+        .max = (uint64_t)options_number(o, "inbox-max"),
+        .min_free = (uint64_t)options_number(o, "inbox-min-free"),
+    };
+    int r = sink_inbox_new(&config, ret);
+    if (r >= 0)
+        *ret_path = steal_pointer(path);
+    return r;
+}
+
 int outputs_new(const struct options *o, struct outputs *ret)
 {
     struct wanted w = outputs_wanted(o);
-    cleanup(sink_free_p) struct sink *text = NULL, *json = NULL, *journal = NULL;
-    struct sink *others[2];
+    cleanup(sink_free_p) struct sink *text = NULL, *json = NULL, *journal = NULL, *inbox = NULL;
+    cleanup_free char *inbox_path = NULL;
+    struct sink *others[3];
     size_t n = 0;
     int r = 0;
     if (w.text && w.json)
@@ -62,17 +100,29 @@ int outputs_new(const struct options *o, struct outputs *ret)
         return r;
     if (w.json && (r = make_stdout(o, true, &json)) < 0)
         return r;
-    if (w.journal && (r = sink_journal_new((size_t)options_number(o, "log-body"), true, &journal)) < 0)
+    if ((r = make_inbox(o, &inbox_path, &inbox)) < 0)
+        return r;
+    if (w.journal && (r = sink_journal_new((size_t)options_number(o, "log-body"), !inbox, &journal)) < 0)
         return r;
     if (text || json)
         others[n++] = text ? text : json;
-    r = recorder_new(journal, others, n, &ret->recorder);
+    if (inbox && journal)
+        others[n++] = journal;
+    struct sink *required = inbox ? inbox : journal;
+    r = recorder_new(required, others, n, &ret->recorder);
     if (r < 0)
         return log_error_errno(r, "Failed to put the outputs together: %m");
-    ret->required = journal ? "journal" : NULL;
+    ret->required = required ? required->ops->name : NULL;
+    ret->inbox = steal_pointer(inbox);
+    ret->inbox_path = steal_pointer(inbox_path);
     ret->text_on_stdout = w.text;
-    text = json = journal = NULL;
+    text = json = journal = NULL; /* the recorder has them */
     return 0;
+}
+
+int outputs_maintain(struct outputs *o)
+{
+    return o->inbox ? sink_inbox_maintain(o->inbox) : -1;
 }
 
 void outputs_done(struct outputs *o)
