@@ -105,7 +105,7 @@ int main(int argc, char *argv[])
     int status, failed = 0;
     while (wait(&status) > 0)
         failed |= status;
-    printf("%.0f\n", (double)n / (now() - start));
+    printf("%zu %.6f\n", n, start);
     free(entries);
     free(data);
     return failed ? EXIT_FAILURE : EXIT_SUCCESS;
