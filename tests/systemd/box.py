@@ -116,11 +116,15 @@ class Box:
             wait_for("an empty cgroup", lambda: remove_groups(group))
         shutil.rmtree(self.folder)
 
+    def inside(self, *command):
+        """The command line by which a command runs inside, with all the privileges of the test."""
+        return ["nsenter", f"--target={self.leader}", "--mount", "--uts", "--ipc", "--net", "--pid",
+                f"--root=/proc/{self.leader}/root", "--wd=/", "--", *command]
+
     def run(self, *command, check=True, **more):
         """Runs a command inside; returns it completed, with its output as text."""
-        done = subprocess.run(["nsenter", f"--target={self.leader}", "--mount", "--uts", "--ipc", "--net", "--pid",
-                               f"--root=/proc/{self.leader}/root", "--wd=/", "--", *command],
-                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        done = subprocess.run(self.inside(*command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True,
                               env={"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
                                    "LANG": "C.UTF-8", "SYSTEMD_PAGER": "", "DEBIAN_FRONTEND": "noninteractive"},
                               **more)
