@@ -10,8 +10,9 @@ struct sink_ops {
 
     /* Takes in one record, borrowed. Returns 0 when it has it (for a sink with commit: when the commit will
      * have it), or a negative errno when it could not be taken; the caller may offer it again. May set
-     * r->duplicate. Where put fails in a sink with commit, what was put before it since the last commit is lost too,
-     * and the next commit says so by failing. A sink that says what went wrong says it once, and again when it works again. */
+     * r->duplicate. Where put fails in a sink with commit, what was put before it since the last commit is
+     * lost too, and the next commit says so by failing. A sink that says what went wrong says it once, and
+     * again when it works again. */
     int (*put)(struct sink *s, struct record *r);
 
     /* Makes everything put since the last commit durable, together. Returns 0, or a negative errno: then none
