@@ -65,18 +65,24 @@ static uint32_t skip_space(const char *text, uint32_t at)
     return at;
 }
 
-/* From behind the opening quote to the closing one. */
+/* From behind the opening quote to the closing one, which is the first with an even number of backslashes
+ * before it. */
 static uint32_t string_end(const char *text, uint32_t at)
 {
-    while (text[at] != '"')
-        at += text[at] == '\\' ? 2 : 1;
-    return at;
+    for (const char *quote = text + at;; quote++) {
+        quote = rawmemchr(quote, '"');
+        const char *p = quote;
+        while (p > text + at && p[-1] == '\\')
+            p--;
+        if ((quote - p) % 2 == 0)
+            return (uint32_t)(quote - text);
+    }
 }
 
 /* Of a number, true, false or null; some bracket always follows. */
 static uint32_t word_end(const char *text, uint32_t at)
 {
-    while (!memchr(" \t\n\r,]}", text[at], 7))
+    while (text[at] > ' ' && text[at] != ',' && text[at] != '}' && text[at] != ']')
         at++;
     return at;
 }
