@@ -17,6 +17,7 @@
 #include "command/outputs.h"
 #include "command/secret.h"
 #include "command/setup.h"
+#include "record/message_ids.h"
 #include "source/http.h"
 #include "source/listener.h"
 
@@ -293,11 +294,14 @@ static void print_banner(const struct listen *l)
 static void print_start_lines(const struct listen *l, const struct options *o)
 {
     if (l->outputs.inbox_path)
-        log_info("Every event is recorded in %s before it is answered", l->outputs.inbox_path);
+        log_message(MESSAGE_STARTED, LOG_INFO, 0, "Every event is recorded in %s before it is answered",
+                    l->outputs.inbox_path);
     else if (l->outputs.required)
-        log_info("Every event is recorded in the %s before it is answered", l->outputs.required);
+        log_message(MESSAGE_STARTED, LOG_INFO, 0, "Every event is recorded in the %s before it is answered",
+                    l->outputs.required);
     else
-        log_info("A 200 means received, not recorded: there is neither an inbox nor a journal");
+        log_message(MESSAGE_STARTED, LOG_INFO, 0,
+                    "A 200 means received, not recorded: there is neither an inbox nor a journal");
     if (!options_string(o, "path") && !l->sign_key.len)
         log_notice(
             "Anyone who reaches the port can post events: set --sign-key-file (the key of the VOD console) "
@@ -321,10 +325,11 @@ static int run(struct listen *l, const struct options *o)
     tell_status(l);
     r = sd_event_loop(l->loop);
     const struct recorder_stats *s = recorder_stats(l->outputs.recorder);
-    log_info("Stopped after %" PRIu64 " events (%" PRIu64 " failed, %" PRIu64 " refused, %" PRIu64
-             " duplicates), %" PRIu64 " unreadable, %" PRIu64 " other requests, %" PRIu64 " broken ones",
-             s->events, s->failed, s->refused, s->duplicates, s->unreadable, s->requests,
-             http_stats(l->http)->broken);
+    log_message(MESSAGE_STOPPED, LOG_INFO, 0,
+                "Stopped after %" PRIu64 " events (%" PRIu64 " failed, %" PRIu64 " refused, %" PRIu64
+                " duplicates), %" PRIu64 " unreadable, %" PRIu64 " other requests, %" PRIu64 " broken ones",
+                s->events, s->failed, s->refused, s->duplicates, s->unreadable, s->requests,
+                http_stats(l->http)->broken);
     return r;
 }
 

@@ -12,6 +12,7 @@
 #include <systemd/sd-event.h>
 
 #include "base/log.h"
+#include "record/message_ids.h"
 #include "source/http_private.h"
 
 enum {
@@ -96,7 +97,8 @@ static void give_up_old(struct http *h)
     {
         if (now - c->since < hold_ends(h))
             continue;
-        log_warning("An event from %s could not be recorded: its request is %s", c->remote,
+        log_message(MESSAGE_UNRECORDED, LOG_WARNING, 0,
+                    "An event from %s could not be recorded: its request is %s", c->remote,
                     h->config.answer_unrecorded ? "answered all the same" : "closed without an answer");
         resume(h, c, h->config.answer_unrecorded ? STEP_ANSWER : STEP_CLOSE);
     }
