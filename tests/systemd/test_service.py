@@ -61,6 +61,14 @@ def test_status_counts(box):
     assert re.search(r"2 events.*0.*failed.*0 refused.*ago", status), status
 
 
+def test_start_and_stop_are_explained(box):
+    settled(box)
+    box.systemctl("restart", "vodhook.service")
+    shown = box.run("journalctl", "-x", "--no-pager", "--unit=vodhook.service", "--lines=50").stdout
+    assert "Subject: vodhook has started" in shown and "Subject: vodhook has stopped" in shown
+    assert "Every event is recorded in /var/lib/vodhook/inbox.db before it is answered" in shown
+
+
 def test_another_port(box):
     """The drop-in of the README, and the one command that puts it in force."""
     settled(box)

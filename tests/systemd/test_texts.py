@@ -115,6 +115,12 @@ def test_every_message_id_has_its_entry():
     assert sorted(re.findall(r"^\.It ([0-9a-f]{32})$", PAGE.read_text(), re.M)) == sorted(ids)
 
 
+def test_every_message_id_is_in_use():
+    source = "".join(path.read_text() for path in (TREE / "src").glob("*/*.c"))
+    for name in re.findall(r"#define (MESSAGE_\w+)", (TREE / "include/record/message_ids.h").read_text()):
+        assert re.search(rf"\b{name}\b", source), name
+
+
 def test_catalog_compiles(tmp_path):
     if not shutil.which("journalctl"):
         pytest.skip("no journalctl")
