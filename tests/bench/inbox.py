@@ -1,6 +1,7 @@
 """The inbox beside the bare disk: durable events a second, and what pruning does to those that wait for an answer."""
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -66,20 +67,21 @@ class Bench:
         return {"rate": result["requests"] / result["seconds"], "cpu": result["cpu"] / result["requests"] * 1e6,
                 "p50": result["p50"] / 1e3, "p99": result["p99"] / 1e3, "max": result["max"] / 1e3, "group": group}
 
-    def round(self, server, connections, requests):
-        before = commits(server.database)
-        ours = self.client.load(server, self.body, connections, requests, True)
-        ours["group"] = requests / max(1, commits(server.database) - before)
+    def round(self, connections, requests):
+        """All three begin with an empty file."""
+        with self.vodhook("inbox") as server:
+            before = commits(server.database)
+            ours = self.client.load(server, self.body, connections, requests, True)
+            ours["group"] = requests / max(1, commits(server.database) - before)
+        shutil.rmtree(server.folder)
         return {"vodhook": ours, "bare SQLite": self.floor("inbox_floor", ours["group"], requests),
                 "append + fdatasync": self.floor("append_floor", ours["group"], requests)}
 
     def measure_groups(self):
         rounds = {n: [] for n in self.options["inbox_connections"]}
-        with self.vodhook("inbox") as server:
-            self.client.load(server, self.body, 64, 1000, True)
-            for _ in range(self.options["inbox_rounds"]):
-                for connections, requests in self.options["inbox_connections"].items():
-                    rounds[connections].append(self.round(server, connections, requests))
+        for _ in range(self.options["inbox_rounds"]):
+            for connections, requests in self.options["inbox_connections"].items():
+                rounds[connections].append(self.round(connections, requests))
         rows = []
         middle = {}
         for connections, each in rounds.items():

@@ -1,4 +1,5 @@
-"""A receiver like the one of VOD's tutorial: Python's http.server, which prints what it is posted."""
+"""A receiver like the one of VOD's tutorial: Python's http.server, which prints what it is posted, line by line as on
+a terminal."""
 import sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -18,6 +19,7 @@ class Receiver(BaseHTTPRequestHandler):
         self.end_headers()
 
 
+sys.stdout.reconfigure(line_buffering=True)
 server = HTTPServer(("127.0.0.1", int(sys.argv[1])), Receiver)
 print(f"Started httpserver on port {sys.argv[1]}")
 server.serve_forever()
