@@ -23,8 +23,8 @@ size_t text_plain(const char *data, size_t len);
  * UTF-8 as \xff. Other characters, the backslash included, stay as they are. */
 void text_escape(struct buffer *to, struct slice text);
 
-/* Appends a logfmt value: bare when it is not empty and has no space, quote, equals sign, backslash or
- * anything unsafe in it; else in double quotes with " and \ escaped by a backslash and the unsafe as in
+/* Appends a logfmt value: bare when it is not empty and all printable ASCII without space, quote, equals sign
+ * and backslash; else in double quotes, with " and \ escaped by a backslash and the unsafe as in
  * text_escape(). */
 void text_logfmt_value(struct buffer *to, struct slice value);
 

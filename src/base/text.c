@@ -105,16 +105,8 @@ void text_escape(struct buffer *to, struct slice text)
 
 void text_logfmt_value(struct buffer *to, struct slice value)
 {
-    bool bare = value.len > 0 && !memchr(value.data, ' ', value.len) && !memchr(value.data, '=', value.len);
-    for (size_t i = 0; bare && i < value.len;) {
-        i += text_plain(value.data + i, value.len - i);
-        if (i == value.len)
-            break;
-        uint32_t code = 0;
-        size_t n = text_utf8(value.data + i, value.len - i, &code);
-        bare = n && code != '"' && code != '\\' && !text_is_unsafe(code);
-        i += n;
-    }
+    bool bare = value.len > 0 && text_plain(value.data, value.len) == value.len &&
+                !memchr(value.data, ' ', value.len) && !memchr(value.data, '=', value.len);
     if (bare) {
         buffer_append(to, value.data, value.len);
         return;

@@ -94,7 +94,7 @@ static void test_logfmt(void **state)
     (void)state;
     expect(text_logfmt_value, slice_of("holiday.mp4"), "holiday.mp4");
     expect(text_logfmt_value, slice_of("https://a/b?c"), "https://a/b?c");
-    expect(text_logfmt_value, slice_of("\xe5\x8b\x95"), "\xe5\x8b\x95");
+    expect(text_logfmt_value, slice_of("\xe5\x8b\x95"), "\"\xe5\x8b\x95\"");
     expect(text_logfmt_value, slice_of(""), "\"\"");
     expect(text_logfmt_value, slice_of("a b"), "\"a b\"");
     expect(text_logfmt_value, slice_of("a=b"), "\"a=b\"");
