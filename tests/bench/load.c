@@ -52,6 +52,7 @@ static struct {
     const char *path;
     unsigned port, connections, deadline;
     uint64_t requests, first;
+    double seconds;
     bool keep_alive, hold;
     struct template templates[TEMPLATES_MAX];
     size_t n_templates;
@@ -60,6 +61,7 @@ static struct {
 static struct {
     int epoll;
     uint64_t started, answered, held;
+    int64_t until; /* when no further request is started */
     int64_t *took; /* nanoseconds, one a request */
 } run;
 
@@ -145,6 +147,14 @@ static bool answer_complete(struct client *c, bool ended)
     return c->got >= whole;
 }
 
+/* Whether a further request is to be made. Once the time is up, what was started is all there will be. */
+static bool more(void)
+{
+    if (run.until && now() >= run.until)
+        options.requests = run.started;
+    return run.started < options.requests;
+}
+
 /* --- Connections
  * -------------------------------------------------------------------------------------------- */
 
@@ -203,7 +213,7 @@ static void client_answered(struct client *c)
     run.took[run.answered++] = now() - c->begun;
     if (options.hold) {
         client_hold(c);
-    } else if (options.keep_alive && run.started < options.requests) {
+    } else if (options.keep_alive && more()) {
         c->number = run.started++;
         request_begin(c);
         client_send(c);
@@ -220,7 +230,7 @@ static void client_closed(struct client *c)
         errx(1, "the server closed a connection that was to be kept");
     close(c->fd);
     c->state = CLOSED;
-    if (run.started < options.requests)
+    if (more())
         client_connect(c);
 }
 
@@ -264,10 +274,10 @@ static void client_handle(struct client *c, uint32_t events)
 /* --- The run
  * ------------------------------------------------------------------------------------------------ */
 
-static void run_until(const uint64_t *counter, uint64_t goal)
+static void run_until(const uint64_t *counter, const uint64_t *goal)
 {
     struct epoll_event events[256];
-    while (*counter < goal) {
+    while (*counter < *goal) {
         int n = epoll_wait(run.epoll, events, sizeof events / sizeof *events, -1);
         if (n < 0)
             err(1, "epoll_wait");
@@ -320,8 +330,10 @@ static struct client *clients_new(void)
 static void usage(void)
 {
     fprintf(stderr,
-            "usage: load -P PORT [-p PATH] [-c CONNECTIONS] [-n REQUESTS] [-f FIRST] [-t SECONDS] [-k] [-H] "
-            "BODY...\n"
+            "usage: load -P PORT [-p PATH] [-c CONNECTIONS] [-n REQUESTS] [-s SECONDS] [-f FIRST] [-t "
+            "SECONDS] [-k] "
+            "[-H] BODY...\n"
+            "  -s  start no further request after this long\n"
             "  -f  the number that takes the place of %s in the first body; each next has the next\n"
             "  -k  keep connections; else one a request\n"
             "  -H  hold the connections, after one request on each (-n 0: none), until stdin ends\n"
@@ -332,7 +344,7 @@ static void usage(void)
 
 static void parse(int argc, char *argv[])
 {
-    for (int o; (o = getopt(argc, argv, "P:p:c:n:f:t:kH")) != -1;)
+    for (int o; (o = getopt(argc, argv, "P:p:c:n:s:f:t:kH")) != -1;)
         switch (o) {
         case 'P':
             options.port = (unsigned)strtoul(optarg, NULL, 10);
@@ -345,6 +357,9 @@ static void parse(int argc, char *argv[])
             break;
         case 'n':
             options.requests = strtoull(optarg, NULL, 10);
+            break;
+        case 's':
+            options.seconds = strtod(optarg, NULL);
             break;
         case 'f':
             options.first = strtoull(optarg, NULL, 10);
@@ -380,14 +395,16 @@ int main(int argc, char *argv[])
     if (run.epoll < 0)
         err(1, "epoll_create1");
     int64_t begun = now();
+    run.until = options.seconds > 0 ? begun + (int64_t)(options.seconds * 1e9) : 0;
     for (size_t i = 0; i < options.connections; i++)
         client_connect(&clients[i]);
     if (!options.hold) {
-        run_until(&run.answered, options.requests);
+        run_until(&run.answered, &options.requests);
         report(now() - begun);
         return 0;
     }
-    run_until(&run.held, options.connections);
+    uint64_t all = options.connections;
+    run_until(&run.held, &all);
     puts("held");
     fflush(stdout);
     while (getchar() != EOF)

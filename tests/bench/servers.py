@@ -259,20 +259,22 @@ class Client:
         return [self.program, "-P", str(server.port), "-p", server.path, "-c", str(connections), "-n", str(requests),
                 "-f", str(first), *options, body]
 
-    def load(self, server, body, connections, requests, keep_alive):
-        """Posts the body so many times and returns what came of it: seconds; p50, p99 and max in milliseconds; and
-        what it cost: µs of the server's CPU a request."""
+    def load(self, server, body, connections, requests, keep_alive, seconds=5):
+        """Posts the body so many times, or for so long, and returns what came of it: requests, seconds, requests a second;
+        p50, p99 and max in milliseconds; and what it cost: µs of the server's CPU a request."""
         before = server.cpu_settled()
         with on_core(CLIENT_CORE):
-            done = subprocess.run(self._command(server, body, connections, requests, *(["-k"] if keep_alive else [])),
+            done = subprocess.run(self._command(server, body, connections, requests, "-s", str(seconds),
+                                                *(["-k"] if keep_alive else [])),
                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         if done.returncode:
             raise Failure(f"the client of {server.name} failed ({done.returncode}): {done.stderr}")
         cpu = server.cpu_settled() - before
         server.empty_output()
         result = json.loads(done.stdout)
-        return {"seconds": result["seconds"], "rate": requests / result["seconds"], "cpu": cpu / requests * 1e6,
-                "p50": result["p50"] / 1e3, "p99": result["p99"] / 1e3, "max": result["max"] / 1e3}
+        requests = result["requests"]
+        return {"requests": requests, "seconds": result["seconds"], "rate": requests / result["seconds"],
+                "cpu": cpu / requests * 1e6, "p50": result["p50"] / 1e3, "p99": result["p99"] / 1e3, "max": result["max"] / 1e3}
 
     @contextlib.contextmanager
     def hold(self, server, body, connections, used):
