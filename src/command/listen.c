@@ -313,11 +313,8 @@ static int run(struct listen *l, const struct options *o)
     int r = sd_event_new(&l->loop);
     if (r < 0)
         return log_error_errno(r, "Failed to make the loop: %m");
-    /* A write that cannot be done is an error like any other. */
-    signal(SIGPIPE, SIG_IGN);
-    signal(SIGXFSZ, SIG_IGN);
-    if ((r = open_sockets(l, o)) < 0 || (r = outputs_new(o, &l->outputs)) < 0 ||
-        (r = make_intake(l, o)) < 0 || (r = make_http(l, o)) < 0 || (r = add_sources(l)) < 0)
+    if ((r = open_sockets(l, o)) < 0 || (r = make_intake(l, o)) < 0 || (r = make_http(l, o)) < 0 ||
+        (r = add_sources(l)) < 0)
         return r;
     print_banner(l);
     print_start_lines(l, o);
@@ -352,11 +349,13 @@ int command_listen(int argc, char *argv[])
     int r = setup(COMMAND_LISTEN, argc, argv, &o);
     if (r >= 0)
         return r;
+    /* A write that cannot be done is an error like any other. */
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
     struct listen l = {0};
-    r = read_sign_key(&l, o);
-    if (r < 0)
-        return EXIT_CONFIGURATION;
-    r = run(&l, o);
+    bool configured = read_sign_key(&l, o) >= 0 && (r = outputs_new(o, &l.outputs)) != -EINVAL;
+    if (configured && r >= 0)
+        r = run(&l, o);
     listen_done(&l);
-    return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+    return !configured ? EXIT_CONFIGURATION : r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
