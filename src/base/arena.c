@@ -16,6 +16,7 @@ struct block {
 struct arena {
     struct block *top;
     size_t limit, held; /* bytes of all blocks together */
+    bool failed;        /* something was refused since the last reset */
 };
 
 static struct block *arena_grow(struct arena *a, size_t n)
@@ -64,18 +65,23 @@ struct arena *arena_free(struct arena *a)
 void *arena_alloc(struct arena *a, size_t n)
 {
     const size_t align = alignof(max_align_t);
-    if (n > SIZE_MAX / 4)
-        return NULL;
-    n = (n + align - 1) & ~(align - 1);
     struct block *b = a->top;
-    if (n > b->size - b->used) {
+    if (n > SIZE_MAX / 4)
+        b = NULL;
+    else if ((n = (n + align - 1) & ~(align - 1)) > b->size - b->used)
         b = arena_grow(a, n);
-        if (!b)
-            return NULL;
+    if (!b) {
+        a->failed = true;
+        return NULL;
     }
     void *p = b->data + b->used;
     b->used += n;
     return p;
+}
+
+bool arena_failed(const struct arena *a)
+{
+    return a->failed;
 }
 
 void arena_reset(struct arena *a)
@@ -87,4 +93,5 @@ void arena_reset(struct arena *a)
         free(b);
     }
     a->top->used = 0;
+    a->failed = false;
 }

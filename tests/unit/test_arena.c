@@ -45,16 +45,21 @@ static void test_limit(void **state)
     (void)state;
     const size_t limit = 1 << 20;
     struct arena *a = arena_new(limit);
+    assert_false(arena_failed(a));
     size_t small = fill(a, 16);
+    assert_true(arena_failed(a));
     assert_in_range(small, limit * 9 / 10, limit);
     assert_null(arena_alloc(a, 1));
     arena_reset(a);
+    assert_false(arena_failed(a));
     /* The first block stays, so that one piece of all the rest fits and not a byte more. */
     assert_null(arena_alloc(a, limit));
     assert_non_null(arena_alloc(a, limit - 64 * 1024));
     arena_reset(a);
     assert_int_equal(fill(a, 16), small);
+    arena_reset(a);
     assert_null(arena_alloc(a, SIZE_MAX));
+    assert_true(arena_failed(a));
     assert_null(arena_alloc(a, SIZE_MAX - 15));
     arena_free(a);
     assert_null(arena_free(NULL));
