@@ -41,6 +41,7 @@ struct listen {
     sd_event_source *output_ready; /* the output takes more */
     sd_event_source *chores;       /* what is to be done in a while */
     sd_event_source *maintenance;  /* of the inbox */
+    int64_t maintain_at;           /* when that timer runs out */
     bool chores_armed;
     uint64_t status_seen; /* what the last STATUS= told of */
     bool stopping;
@@ -85,12 +86,26 @@ static void flush_outputs(struct listen *l)
         chores_in(l, STALLED_RETRY);
 }
 
+/* A small step, when the answers of a round have left. The timer is for the times when nothing arrives, and
+ * is left to run out early: moving it costs a system call a round. */
+static void maintain(struct listen *l)
+{
+    int next = outputs_maintain(&l->outputs);
+    int64_t at = now_of(l, CLOCK_MONOTONIC) + (int64_t)next * 1000;
+    if (next < 0 || at >= l->maintain_at)
+        return;
+    l->maintain_at = at;
+    sd_event_source_set_time(l->maintenance, (uint64_t)at);
+    sd_event_source_set_enabled(l->maintenance, SD_EVENT_ONESHOT);
+}
+
 /* After every source: writes out what was recorded, and sees to what strangers caused. */
 static int on_after(sd_event_source *source, void *userdata)
 {
     (void)source;
     struct listen *l = userdata;
     flush_outputs(l);
+    maintain(l);
     int64_t now = now_of(l, CLOCK_MONOTONIC);
     bool later = rate_limit_report(&l->requests, now);
     later |= rate_limit_report(&l->unreadable, now);
@@ -107,16 +122,13 @@ static int on_chores(sd_event_source *source, uint64_t usec, void *userdata)
     return 0;
 }
 
-/* Small steps, each when the answers of a round have left. */
+/* The step itself follows, as after every source. */
 static int on_maintenance(sd_event_source *source, uint64_t usec, void *userdata)
 {
+    (void)source;
     (void)usec;
-    struct listen *l = userdata;
-    int next = outputs_maintain(&l->outputs);
-    if (next < 0)
-        return 0;
-    sd_event_source_set_time_relative(source, (uint64_t)next * 1000);
-    return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+    ((struct listen *)userdata)->maintain_at = INT64_MAX;
+    return 0;
 }
 
 static void tell_status(struct listen *l)
@@ -269,8 +281,6 @@ static int add_sources(struct listen *l)
         r = sd_event_source_set_enabled(l->chores, SD_EVENT_OFF);
     if (r >= 0)
         r = sd_event_add_time_relative(l->loop, &l->maintenance, CLOCK_MONOTONIC, 0, 1000, on_maintenance, l);
-    if (r >= 0)
-        r = sd_event_source_set_priority(l->maintenance, SD_EVENT_PRIORITY_IDLE);
     if (r >= 0 && getenv("NOTIFY_SOCKET"))
         r = sd_event_add_time_relative(l->loop, NULL, CLOCK_MONOTONIC, (uint64_t)STATUS_INTERVAL, 0,
                                        on_status, l);
