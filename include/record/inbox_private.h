@@ -58,19 +58,27 @@ struct inbox {
     int64_t trouble_since;
     bool said;
 
-    /* What is due beside recording. Times are monotonic microseconds. */
+    /* The write-ahead log, in pages; times are monotonic microseconds. */
+    sqlite3 *reader;
+    int file_fd;    /* the database */
+    int log_pages;  /* it has */
+    int log_most;   /* after which it begins anew */
+    int log_due;    /* when that is tried next */
+    int log_held;   /* from which the reader keeps it; 0 for none */
+    int log_ending; /* steps since it was due */
+    int64_t committed_at;
+
+    /* Pruning. */
     struct inbox_share apart[APARTS], apart_before[APARTS]; /* now, and when the transaction began */
-    int log_pages;                                          /* the write-ahead log has */
-    int checkpoint_every;                                   /* so many pages it is copied into the database */
-    int checkpoint_due;                                     /* when it has so many */
     size_t n_added;      /* rows since the last time that none had to go, less those that went */
     int64_t bytes_added; /* since the last look at the size */
-    bool maintaining;    /* no lock is waited for */
     bool over_size;      /* rows have to go because of their size */
-    bool pruning;        /* more have to go */
-    int64_t prune_at, look_at_disk_at;
+    int64_t prune_at;
     int64_t size_said; /* when it was last said that size made rows go; 0 for never */
+
+    int64_t look_at_disk_at;
     bool low_said, tidying_said;
+    bool maintaining; /* no lock is waited for */
 };
 
 /* inbox_open.c */
@@ -116,6 +124,15 @@ void inbox_rollback(struct inbox *i);
 int inbox_failed(struct inbox *i, int r);
 
 int64_t inbox_now(void); /* monotonic microseconds */
+
+/* inbox_log.c */
+int inbox_log_open(struct inbox *i);
+void inbox_log_close(struct inbox *i);
+
+/* Moves some of the log into the database when enough of it is there. Returns 1, 0 when it is not,
+ * or a negative errno. The other says when it has to be called, even if nothing is recorded until then. */
+int inbox_log_step(struct inbox *i, int64_t now);
+int64_t inbox_log_next(const struct inbox *i);
 
 /* inbox_maintain.c */
 

@@ -210,6 +210,7 @@ int sink_inbox_new(const struct inbox_config *config, struct sink **ret)
     if (!i)
         return log_error_errno(ENOMEM, "Failed to open the inbox %s: %m", config->path);
     i->sink.ops = &inbox_ops;
+    i->file_fd = -1;
     i->config = *config;
     i->config.path = NULL;
     int r = make_paths(i, config->path);

@@ -34,8 +34,8 @@ enum {
 
 static const char VACUUM[] = "PRAGMA incremental_vacuum(64)"; /* pages in a step */
 
-static const int64_t STEP = 4 * MILLISECOND;       /* a step of pruning lasts as long */
-static const int64_t STEP_MOST = 25 * MILLISECOND; /* and this long to keep up with what arrives */
+static const int64_t STEP = 3 * MILLISECOND;       /* a step of pruning lasts as long, */
+static const int64_t STEP_MOST = 10 * MILLISECOND; /* and at most this long to keep up with what arrives */
 static const int64_t STEP_PAUSE = 4;               /* times the length of a step, before the next */
 static const int64_t LOOK = 10 * SECOND;           /* between looks at ages and at the disk */
 static const int64_t SIZE_SAID = 3600 * SECOND;    /* between lines about size that makes events go */
@@ -72,8 +72,6 @@ int inbox_maintain_begin(struct inbox *i)
     i->prune_at = 0;
     i->n_added = 0;
     i->bytes_added = 0;
-    i->log_pages = 0;
-    i->checkpoint_due = i->checkpoint_every;
     for (int kind = 0; kind < APARTS; kind++) {
         sqlite3_stmt *s = NULL;
         int rc = sqlite3_prepare_v2(i->db, sql[kind], -1, &s, NULL);
@@ -182,15 +180,21 @@ static int delete_row(struct inbox *i, const struct oldest *o)
     return r;
 }
 
-/* Deletes what is due until the time is up, but as much as came in if that is possible at all. Returns 1 when
- * more is due, 0 when nothing is, or a negative errno. */
+/* Whether rows have to go as fast as they come. */
+static bool is_full(const struct inbox *i)
+{
+    return i->over_size || apart_full(i, APART_REFUSED) || apart_full(i, APART_UNREADABLE);
+}
+
+/* Deletes what is due until the time is up. Returns 1 when more is due, 0 when nothing is, or a negative
+ * errno. */
 static int prune_rows(struct inbox *i)
 {
     int64_t begun = inbox_now(), pages, free_pages;
     struct oldest o;
     for (size_t n = 0;; n++) {
         int64_t took = inbox_now() - begun;
-        if (took > STEP_MOST || (took > STEP && i->n_added == 0))
+        if (took > STEP_MOST || (took > STEP && (i->n_added == 0 || !is_full(i))))
             return 1;
         int r = n % LOOK_ROWS ? 0 : look_at_size(i, &pages, &free_pages);
         if (r < 0 || (r = find_due(i, &o)) <= 0 || (r = delete_row(i, &o)) < 0)
@@ -243,16 +247,7 @@ static int prune(struct inbox *i)
     return r;
 }
 
-/* --- The log and the disk ------------------------------------------------------------------------------ */
-
-/* Copies the log into the database, so that it can begin anew. A reader in the way makes it longer for now.
- */
-static int checkpoint(struct inbox *i)
-{
-    int rc = sqlite3_wal_checkpoint_v2(i->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
-    i->checkpoint_due = i->log_pages + i->checkpoint_every;
-    return rc == SQLITE_OK || rc == SQLITE_BUSY ? 0 : inbox_error(i, rc);
-}
+/* --- All of it ----------------------------------------------------------------------------------------- */
 
 static void look_at_disk(struct inbox *i)
 {
@@ -272,7 +267,21 @@ static void look_at_disk(struct inbox *i)
     i->low_said = low;
 }
 
-/* --- All of it ----------------------------------------------------------------------------------------- */
+static bool prune_due(const struct inbox *i, int64_t now)
+{
+    return now >= i->prune_at || (i->n_added >= LOOK_ROWS && is_full(i)) ||
+           (uint64_t)i->bytes_added >= i->config.max / LOOK_SHARE;
+}
+
+static int prune_when_due(struct inbox *i, int64_t now)
+{
+    if (!prune_due(i, now))
+        return 0;
+    int r = prune(i);
+    int64_t end = inbox_now();
+    i->prune_at = end + (r > 0 ? (end - now) * STEP_PAUSE : LOOK);
+    return r;
+}
 
 /* A lock of another's is no trouble here. */
 static void note_result(struct inbox *i, int r)
@@ -285,22 +294,9 @@ static void note_result(struct inbox *i, int r)
         i->tidying_said = r < 0;
 }
 
-static bool prune_due(const struct inbox *i, int64_t now)
+static int64_t earlier(int64_t a, int64_t b)
 {
-    return now >= i->prune_at || (i->pruning && i->n_added >= LOOK_ROWS) ||
-           (uint64_t)i->bytes_added >= i->config.max / LOOK_SHARE || apart_full(i, APART_REFUSED) ||
-           apart_full(i, APART_UNREADABLE);
-}
-
-static void prune_when_due(struct inbox *i, int64_t now)
-{
-    if (!prune_due(i, now))
-        return;
-    int r = prune(i);
-    note_result(i, r);
-    int64_t end = inbox_now();
-    i->pruning = r > 0;
-    i->prune_at = end + (i->pruning ? (end - now) * STEP_PAUSE : LOOK);
+    return a < b ? a : b;
 }
 
 int sink_inbox_maintain(struct sink *sink)
@@ -314,12 +310,11 @@ int sink_inbox_maintain(struct sink *sink)
     if (!i->db || i->begun || i->failed_at)
         return (int)(LOOK / MILLISECOND);
     i->maintaining = true;
-    if (i->log_pages >= i->checkpoint_due)
-        note_result(i, checkpoint(i));
-    if (i->db)
-        prune_when_due(i, now);
+    int r = inbox_log_step(i, now);
+    note_result(i, r ? r : prune_when_due(i, now));
     i->maintaining = false;
-    int64_t next = i->prune_at < i->look_at_disk_at ? i->prune_at : i->look_at_disk_at;
-    int64_t in = (next - inbox_now()) / MILLISECOND + 1;
+    int64_t in =
+        (earlier(earlier(i->prune_at, i->look_at_disk_at), inbox_log_next(i)) - inbox_now()) / MILLISECOND +
+        1;
     return in > 0 ? (int)in : 0;
 }

@@ -17,9 +17,6 @@ enum {
     FILE_MODE = 0640, /* SQLite gives the files beside it the same */
     BUSY_WAIT = 20,   /* milliseconds that another's transaction is waited for; they last a few */
     CACHE = 8192,     /* KiB; a group of 256 events changes about 1,300 pages */
-    LOG_LEAST = 250,  /* pages of the log that make a checkpoint due: at least */
-    LOG_MOST = 4000,  /* and at most */
-    LOG_SHARE = 16,   /* of the size the inbox may have, the log's at most */
 };
 
 /* SECURE_DELETE is on in Debian's SQLite, and doubles what a deletion writes. */
@@ -247,8 +244,9 @@ static int on_commit(void *userdata, sqlite3 *db, const char *name, int pages)
     (void)name;
     struct inbox *i = userdata;
     if (pages <= i->log_pages) /* it began anew */
-        i->checkpoint_due = i->checkpoint_every;
+        i->log_due = i->log_most;
     i->log_pages = pages;
+    i->committed_at = inbox_now();
     return SQLITE_OK;
 }
 
@@ -305,10 +303,8 @@ static int bring_up_to_date(struct inbox *i)
 static int set_up(struct inbox *i)
 {
     char sizes[128];
-    int64_t log = (int64_t)(i->config.max / LOG_SHARE / INBOX_PAGE);
-    i->checkpoint_every = (int)(log < LOG_LEAST ? LOG_LEAST : log > LOG_MOST ? LOG_MOST : log);
     snprintf(sizes, sizeof sizes, "PRAGMA cache_size=-%d; PRAGMA journal_size_limit=%d", CACHE,
-             i->checkpoint_every * INBOX_PAGE);
+             i->log_most * INBOX_PAGE);
     int r = run_text(i, settings);
     if (r >= 0)
         r = use_log(i);
@@ -352,7 +348,9 @@ static int open_once(struct inbox *i)
     sqlite3_wal_hook(i->db, on_commit, i);
     int keep = 1;
     sqlite3_file_control(i->db, "main", SQLITE_FCNTL_PERSIST_WAL, &keep);
-    r = set_up(i);
+    r = inbox_log_open(i);
+    if (r >= 0)
+        r = set_up(i);
     if (r >= 0)
         r = prepare_all(i);
     if (r >= 0 && stat(i->wal_path, &i->wal) < 0)
@@ -382,7 +380,10 @@ void inbox_close(struct inbox *i)
         sqlite3_finalize(i->statements[s]);
         i->statements[s] = NULL;
     }
+    inbox_log_close(i);
     sqlite3_close(i->db);
     i->db = NULL;
+    if (i->file_fd >= 0)
+        close(steal_fd(&i->file_fd));
     i->begun = false;
 }
