@@ -27,6 +27,7 @@ struct record {
     bool unreadable;    /* a body on the right path that looks like JSON and is none, or was cut */
     bool truncated;     /* body holds only the head of what arrived */
     bool duplicate;     /* set by the inbox: it has been recorded before */
+    bool quiet;         /* one of too many: counted, and seen by the required sink only */
     const struct event *event;    /* RECORD_EVENT only, else NULL */
     const struct json_scan *scan; /* RECORD_EVENT only: of body, valid */
     struct slice body;            /* as it arrived */

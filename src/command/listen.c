@@ -203,19 +203,23 @@ static int open_sockets(struct listen *l, const struct options *o)
     return 0;
 }
 
-/* A connection takes a descriptor, and the soft limit is often 1024 where the hard one is far higher. */
-static void raise_descriptor_limit(size_t connections)
+/* A connection takes a descriptor, and the soft limit is often 1024 where the hard one is far higher. Returns
+ * how many connections fit. */
+static size_t raise_descriptor_limit(size_t connections)
 {
     struct rlimit limit;
     rlim_t need = connections + DESCRIPTORS_BESIDE;
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= need)
-        return;
+        return connections;
     limit.rlim_cur = limit.rlim_max < need ? limit.rlim_max : need;
-    if (setrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur < need)
-        log_warning(
-            "The limit of open files is %ju: fewer than %zu connections may fit. Raise LimitNOFILE= or "
-            "'ulimit -Hn'",
-            (uintmax_t)limit.rlim_cur, connections);
+    if (setrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur == need)
+        return connections;
+    size_t fit =
+        limit.rlim_cur < 2 * DESCRIPTORS_BESIDE ? limit.rlim_cur / 5 : limit.rlim_cur - DESCRIPTORS_BESIDE;
+    log_warning(
+        "The limit of open files is %ju: %zu connections fit, not %zu. Raise LimitNOFILE= or 'ulimit -Hn'",
+        (uintmax_t)limit.rlim_cur, fit, connections);
+    return fit;
 }
 
 static int read_sign_key(struct listen *l, const struct options *o)
@@ -247,13 +251,12 @@ static int make_http(struct listen *l, const struct options *o)
         .max_body = (size_t)options_number(o, "max-body"),
         .max_memory = (size_t)options_number(o, "max-memory"),
         .max_head = (size_t)options_number(o, "max-head"),
-        .max_connections = (size_t)options_number(o, "max-connections"),
+        .max_connections = raise_descriptor_limit((size_t)options_number(o, "max-connections")),
         .request_timeout = options_number(o, "request-timeout") * 1000,
         .idle_timeout = options_number(o, "idle-timeout") * 1000,
         .hold_timeout = options_number(o, "hold-timeout") * 1000,
         .answer_unrecorded = strcmp(options_string(o, "when-unrecorded"), "answer") == 0,
     };
-    raise_descriptor_limit(config.max_connections);
     int r = http_new(&config, l->loop, l->intake, l->outputs.recorder, &l->requests, &l->http);
     for (size_t i = 0; r >= 0 && i < l->listeners.n; i++)
         r = http_serve(l->http, l->listeners.list[i].fd);

@@ -69,7 +69,7 @@ static void recorder_summarize(struct recorder *r, struct record *record)
 static int recorder_put_required(struct recorder *r, struct record *record)
 {
     bool must = record->kind == RECORD_EVENT || record->unreadable;
-    if (!r->required || (!must && r->required->ops->commit))
+    if (!r->required || (!must && (record->quiet || r->required->ops->commit)))
         return 0;
     int err = r->required->ops->put(r->required, record);
     if (!must)
@@ -86,6 +86,8 @@ int recorder_put(struct recorder *r, struct record *record, bool again)
     if (record->duplicate)
         recorder_summarize(r, record);
     recorder_count(&r->stats, record);
+    if (record->quiet)
+        return err;
     for (size_t i = 0; i < r->n_others; i++)
         r->others[i]->ops->put(r->others[i], record);
     return err;

@@ -108,8 +108,6 @@ int intake_put(struct intake *i, const struct arrival *a, enum record_kind *ret_
     }
     *ret_kind = record.kind;
 
-    bool log = a->again || log_allows(i, &record);
-    if (!log && !record.unreadable)
-        return 0;
-    return recorder_put(i->recorder, &record, a->again || !log);
+    record.quiet = !a->again && !log_allows(i, &record);
+    return recorder_put(i->recorder, &record, a->again);
 }
