@@ -12,6 +12,5 @@ const cJSON *decode_member(const cJSON *object, const char *name);
 /* A string that is not empty, or a number, as text; NULL for anything else. In the arena or the tree. */
 const char *decode_text(struct arena *arena, const cJSON *value);
 
-/* Reads what the payload says (NULL for none) into e, whose type is known. Returns false when memory ran out.
- */
-bool decode_payload(struct arena *arena, const cJSON *payload, struct event *e);
+/* Reads what the payload says (NULL for none) into e, whose type is known. */
+void decode_payload(struct arena *arena, const cJSON *payload, struct event *e);

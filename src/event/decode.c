@@ -169,6 +169,7 @@ static const cJSON *unknown_payload(const cJSON *root, const char *type)
     return n == 1 ? found : NULL;
 }
 
+/* Writes what the envelope tells into e. */
 static const cJSON *find_payload(const cJSON *root, const char *said, struct event *e)
 {
     const struct event_type *said_type = said ? event_type_by_name(slice_of(said)) : NULL;
@@ -176,7 +177,7 @@ static const cJSON *find_payload(const cJSON *root, const char *said, struct eve
     const cJSON *data = exact_member(root, "data");
     const cJSON *payload;
     e->type = said;
-    e->legacy = said && is_payload(data) && !exact_member(root, "EventType");
+    e->legacy = said && is_payload(data) && !cJSON_IsString(exact_member(root, "EventType"));
     if (e->legacy) {
         payload = data;
     } else {
@@ -222,17 +223,16 @@ enum event_verdict event_decode(struct event_decoder *d, const char *body, size_
     if (ret_scan->first != '{')
         return BODY_OTHER;
     const cJSON *root = parse_tree(d, ret_scan);
-    if (!root) {
-        ret_scan->error = "it needs more memory than --decode-memory allows";
-        return BODY_UNREADABLE;
-    }
     const cJSON *payload;
     *ret_event = (struct event){0};
-    if (!is_event(root, ret_event, &payload))
+    if (root && !is_event(root, ret_event, &payload))
         return BODY_OTHER;
-    read_sign(d->arena, root, ret_event);
-    ret_event->sub_app_id = decode_text(d->arena, decode_member(root, "SubAppId"));
-    if (!decode_payload(d->arena, payload, ret_event)) {
+    if (root) {
+        read_sign(d->arena, root, ret_event);
+        ret_event->sub_app_id = decode_text(d->arena, decode_member(root, "SubAppId"));
+        decode_payload(d->arena, payload, ret_event);
+    }
+    if (!root || arena_failed(d->arena)) {
         ret_scan->error = "it needs more memory than --decode-memory allows";
         return BODY_UNREADABLE;
     }

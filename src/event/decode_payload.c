@@ -7,11 +7,19 @@
 #include "base/text.h"
 #include "event/decode_private.h"
 
+/* The ids found so far and a hash table over them: a deletion may name hundreds of thousands. */
+struct files {
+    const char **ids;
+    const char **slots; /* twice the capacity, a power of two */
+    size_t n, cap;
+};
+
+/* Where memory runs out the reading goes on, and the arena remembers. */
 struct payload {
     struct arena *arena;
     const cJSON *root; /* NULL for none */
     struct event *e;
-    bool failed;      /* out of memory */
+    struct files files;
     bool item_failed; /* a sub-task, a file, a snapshot, a publication */
 };
 
@@ -49,25 +57,17 @@ static const char *text_at(struct payload *p, const cJSON *object, const char *c
     return NULL;
 }
 
-/* A number's own text, where it is one in JSON. */
+/* A number's own text, where it is one in JSON and nothing else: it is written as it is. */
 static const char *number_at(struct payload *p, const char *const paths[])
 {
     const char *text = text_at(p, p->root, paths);
     struct json_scan scan;
-    if (!text || json_scan(text, strlen(text), &scan) < 0 ||
-        (scan.first != '-' && (scan.first < '0' || scan.first > '9')))
+    if (!text || json_scan(text, strlen(text), &scan) < 0 || scan.text.len != strlen(text))
         return NULL;
-    return text;
+    return scan.first == '-' || (scan.first >= '0' && scan.first <= '9') ? text : NULL;
 }
 
 /* --- Files -------------------------------------------------------------------------------------------- */
-
-/* The ids found so far and a hash table over them: a deletion may name hundreds of thousands. */
-struct files {
-    const char **ids;
-    const char **slots; /* twice the capacity, a power of two */
-    size_t n, cap;
-};
 
 static size_t hash_of(const char *id)
 {
@@ -111,52 +111,53 @@ static bool files_grow(struct payload *p, struct files *f)
     return true;
 }
 
-static void add_file(struct payload *p, struct files *f, const cJSON *value)
+static void add_file(struct payload *p, const cJSON *value)
 {
+    struct files *f = &p->files;
     const char *id = decode_text(p->arena, value);
-    if (!id || files_have(f, id))
+    if (!id || files_have(f, id) || (f->n == f->cap && !files_grow(p, f)))
         return;
-    if (f->n == f->cap && !files_grow(p, f)) {
-        p->failed = true;
-        return;
-    }
     f->ids[f->n++] = id;
     files_insert(f, id);
 }
 
-/* The FileId members of an object, or of each object of an array; the array's own texts too (FileIdSet). */
-static void add_files_of(struct payload *p, struct files *f, const cJSON *value)
+/* The FileId of an object, or of each object of an array and of what it was made into; the array's own texts
+ * too (FileIdSet). */
+static void add_files_of(struct payload *p, const cJSON *value)
 {
     if (!cJSON_IsArray(value)) {
-        add_file(p, f, cJSON_IsObject(value) ? decode_member(value, "FileId") : value);
+        add_file(p, cJSON_IsObject(value) ? decode_member(value, "FileId") : value);
         return;
     }
     for (const cJSON *v = value->child; v; v = v->next) {
-        add_file(p, f, cJSON_IsObject(v) ? decode_member(v, "FileId") : v);
-        add_file(p, f, at_path(v, "Output.FileId"));
+        add_file(p, cJSON_IsObject(v) ? decode_member(v, "FileId") : v);
+        add_file(p, at_path(v, "Input.FileId"));
+        add_file(p, at_path(v, "Output.FileId"));
     }
 }
 
 /* In this order: the file an event is about, what it was made from, what was made, and what that was put
- * together from. */
+ * together from. What sub-tasks made comes behind. */
 static void read_files(struct payload *p)
 {
     static const char *const paths[] = {
-        "FileId",           "SrcFileId", "Input.FileId", "InputInfo.FileId", "MediaBasicInfo.FileId",
-        "Output.FileId",    "FileInfo",  "FileIdSet",    "FileInfoSet",      "FileDeleteResultInfo",
-        "Output.FileInfos", NULL,
+        "FileId",
+        "SrcFileId",
+        "Input.FileId",
+        "InputInfo.FileId",
+        "MediaBasicInfo.FileId",
+        "Output.FileId",
+        "FileInfo",
+        "FileIdSet",
+        "FileInfoSet",
+        "FileDeleteResultInfo",
+        "Output.FileInfos",
+        "Input.FileInfoSet",
+        "Input.FileInfos",
+        NULL,
     };
-    struct files f = {0};
     for (const char *const *path = paths; *path; path++)
-        add_files_of(p, &f, at_path(p->root, *path));
-    add_files_of(p, &f, at_path(p->root, "Input.FileInfoSet"));
-    const cJSON *sub_tasks = decode_member(p->root, "SubTaskSet");
-    if (cJSON_IsArray(sub_tasks))
-        for (const cJSON *t = sub_tasks->child; t; t = t->next)
-            add_files_of(p, &f, at_path(t, "Output.OutputFiles"));
-    p->e->file_ids = f.ids;
-    p->e->n_file_ids = f.n;
-    p->e->file_id = f.n ? f.ids[0] : NULL;
+        add_files_of(p, at_path(p->root, *path));
 }
 
 /* --- Codes -------------------------------------------------------------------------------------------- */
@@ -214,11 +215,11 @@ static const char *message_of(struct payload *p, const cJSON *object)
 
 /* --- Sub-tasks ---------------------------------------------------------------------------------------- */
 
-/* The member that holds the result: the item itself where it has a status, else the one object in it. The
+/* What holds the result: the item itself where it has a status or an output, else the one object in it. The
  * names of these members follow no rule, and all but one are null. */
 static const cJSON *result_of(const cJSON *item)
 {
-    if (decode_member(item, "Status"))
+    if (decode_member(item, "Status") || decode_member(item, "Output"))
         return item;
     const cJSON *found = NULL;
     for (const cJSON *m = item->child; m; m = m->next)
@@ -242,6 +243,9 @@ static void read_task(struct payload *p, const cJSON *item, const char *type, st
         "Output.ImgInfo.Url",
         "Output.SegmentSetFileUrl",
         "Output.ImageSpriteUrl",
+        "Output.ImageUrl",
+        "Output.ImageUrls",
+        "Output.UrlList",
         NULL,
     };
     static const char *const types[] = {"Type", "TaskType", NULL};
@@ -257,37 +261,42 @@ static void read_task(struct payload *p, const cJSON *item, const char *type, st
     };
     if (ret->err_code || says_failed(ret->status))
         note_failure(p, ret->err_code, message_of(p, result));
+    add_file(p, at_path(result, "Output.FileId"));
+    add_files_of(p, at_path(result, "Output.OutputFiles"));
 }
 
 static void read_tasks(struct payload *p)
 {
-    static const char *const sets[] = {
-        "MediaProcessResultSet",
-        "AiContentReviewResultSet",
-        "AiAnalysisResultSet",
-        "AiRecognitionResultSet",
-        "SubTaskSet",
-        "ProcessTaskList",
-        "ContentReviewList",
-        "AIAnalysisList",
-        "ComplexAdaptiveDynamicStreamingTaskResultSet",
-        NULL,
+    static const struct {
+        const char *name;
+        const char *type; /* of an item that does not say its own */
+    } sets[] = {
+        {"MediaProcessResultSet", "MediaProcess"},
+        {"AiContentReviewResultSet", "AiContentReview"},
+        {"AiAnalysisResultSet", "AiAnalysis"},
+        {"AiRecognitionResultSet", "AiRecognition"},
+        {"SubTaskSet", "SubTask"},
+        {"ComplexAdaptiveDynamicStreamingTaskResultSet", "AdaptiveDynamicStreaming"},
+        /* Legacy. */
+        {"ProcessTaskList", "MediaProcess"},
+        {"ContentReviewList", "AiContentReview"},
+        {"AIAnalysisList", "AiAnalysis"},
     };
+    enum { SETS = sizeof sets / sizeof *sets };
+    const cJSON *found[SETS];
     size_t n = 0;
-    for (const char *const *set = sets; *set; set++)
-        n += (size_t)cJSON_GetArraySize(decode_member(p->root, *set));
+    for (size_t i = 0; i < SETS; i++) {
+        found[i] = decode_member(p->root, sets[i].name);
+        n += (size_t)cJSON_GetArraySize(found[i]);
+    }
     struct event_task *tasks = n ? arena_alloc(p->arena, n * sizeof *tasks) : NULL;
-    if (n && !tasks) {
-        p->failed = true;
+    if (!tasks)
         return;
-    }
     n = 0;
-    for (const char *const *set = sets; *set; set++) {
-        const cJSON *array = decode_member(p->root, *set);
-        for (const cJSON *item = array ? array->child : NULL; item; item = item->next)
+    for (size_t i = 0; i < SETS; i++)
+        for (const cJSON *item = found[i] ? found[i]->child : NULL; item; item = item->next)
             if (cJSON_IsObject(item))
-                read_task(p, item, **set == 'C' ? "AdaptiveDynamicStreaming" : "Task", &tasks[n++]);
-    }
+                read_task(p, item, sets[i].type, &tasks[n++]);
     p->e->tasks = n ? tasks : NULL;
     p->e->n_tasks = n;
 }
@@ -321,6 +330,8 @@ static void read_publication(struct payload *p)
         note_failure(p, NULL, status);
 }
 
+/* The status of what is no task, such as a cast that is Working or Stopped, does not say how anything went.
+ */
 static enum event_result result_of_event(struct payload *p)
 {
     static const char *const pending[] = {"WAITING", "PROCESSING", NULL};
@@ -335,17 +346,22 @@ static enum event_result result_of_event(struct payload *p)
     return RESULT_UNKNOWN;
 }
 
-/* The top-level code of a flow is deprecated and says nothing; its sub-tasks do. */
-static bool is_flow(const struct event *e)
+/* The top-level code of a flow is deprecated and says nothing; its sub-tasks do. Not so in the legacy format.
+ */
+static bool has_dead_code(const struct event *e)
 {
-    return strcmp(e->type, "ProcedureStateChanged") == 0;
+    return !e->legacy && strcmp(e->type, "ProcedureStateChanged") == 0;
 }
 
 static void read_texts(struct payload *p)
 {
     static const char *const task_ids[] = {"TaskId", "VodTaskId", "CastId", NULL};
-    static const char *const names[] = {"MediaBasicInfo.Name", "FileName", "Output.MediaName",
-                                        "MediaBasicInfo.MediaBasicInfo.Name", NULL};
+    static const char *const names[] = {"MediaBasicInfo.Name",
+                                        "FileName",
+                                        "Output.MediaName",
+                                        "MediaBasicInfo.MediaBasicInfo.Name",
+                                        "FileInfoSet.Output.MediaBasicInfo.Name",
+                                        NULL};
     static const char *const urls[] = {
         "MediaBasicInfo.MediaUrl",
         "FileUrl",
@@ -353,6 +369,7 @@ static void read_texts(struct payload *p)
         "Output.Url",
         "FileInfo.FileUrl",
         "FileInfoSet.FileUrl",
+        "FileInfoSet.Output.MediaBasicInfo.MediaUrl",
         "PlayInfoSet.Url",
         "PlaySet.Url",
         "Output.FileInfos.FileUrl",
@@ -379,7 +396,7 @@ static void read_texts(struct payload *p)
     e->session_context = decode_text(p->arena, decode_member(p->root, "SessionContext"));
     if (!e->sub_app_id)
         e->sub_app_id = decode_text(p->arena, decode_member(p->root, "SubAppId"));
-    if (is_flow(e))
+    if (has_dead_code(e))
         return;
     e->err_code = code_of(p, p->root);
     if (!e->err_code)
@@ -388,7 +405,7 @@ static void read_texts(struct payload *p)
         e->err_message = message_of(p, p->root);
 }
 
-bool decode_payload(struct arena *arena, const cJSON *payload, struct event *e)
+void decode_payload(struct arena *arena, const cJSON *payload, struct event *e)
 {
     struct payload p = {.arena = arena, .root = payload, .e = e};
     read_texts(&p);
@@ -397,7 +414,9 @@ bool decode_payload(struct arena *arena, const cJSON *payload, struct event *e)
     read_items(&p);
     read_publication(&p);
     e->result = result_of_event(&p);
-    return !p.failed;
+    e->file_ids = p.files.ids;
+    e->n_file_ids = p.files.n;
+    e->file_id = p.files.n ? p.files.ids[0] : NULL;
 }
 
 const char *event_result_name(enum event_result r)

@@ -104,6 +104,75 @@ static void test_members(void **state)
     assert_null(event.duration);
 }
 
+/* A number is written as it stands, so that a text is one only where nothing else is in it. */
+static void test_numbers_in_strings(void **state)
+{
+    (void)state;
+    decode("{\"EventType\":\"NewFileUpload\",\"FileUploadEvent\":{\"MetaData\":{\"Size\":\"5\","
+           "\"Duration\":\"-1.5e3\"}}}");
+    assert_string_equal(event.size, "5");
+    assert_string_equal(event.duration, "-1.5e3");
+    static const char *const others[] = {"\\n5", "5 ",  "\\ufeff5",  "5\\n", "05",
+                                         "5,6",  "[5]", "\\\"5\\\"", ""};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        char body[200];
+        snprintf(body, sizeof body,
+                 "{\"EventType\":\"NewFileUpload\",\"FileUploadEvent\":{\"MetaData\":{\"Size\":\"%s\","
+                 "\"Duration\":\"%s\"}}}",
+                 others[i], others[i]);
+        assert_int_equal(decode(body), BODY_EVENT);
+        if (event.size || event.duration)
+            fail_msg("taken for a number: %s", others[i]);
+    }
+}
+
+static void assert_files(const char *type, const char *payload, const char *expected)
+{
+    char body[1024];
+    struct buffer ids = {0};
+    snprintf(body, sizeof body, "{\"EventType\":\"%s\",\"SomeEvent\":%s}", type, payload);
+    assert_int_equal(decode(body), BODY_EVENT);
+    for (size_t i = 0; i < event.n_file_ids; i++)
+        buffer_printf(&ids, "%s ", event.file_ids[i]);
+    buffer_putc(&ids, '\0');
+    assert_string_equal(ids.data, expected);
+    if (event.n_file_ids)
+        assert_ptr_equal(event.file_id, event.file_ids[0]);
+    else
+        assert_null(event.file_id);
+    buffer_done(&ids);
+}
+
+/* Also those of a type that is not known. */
+static void test_files(void **state)
+{
+    (void)state;
+    assert_files("New", "{\"Output\":{\"FileId\":\"2\"},\"Input\":{\"FileId\":\"1\"}}", "1 2 ");
+    assert_files("New",
+                 "{\"Output\":{\"FileId\":\"9\"},\"Input\":{\"FileInfoSet\":[{\"FileId\":\"1\"},"
+                 "{\"FileId\":\"2\"},{\"FileId\":\"1\"}]}}",
+                 "9 1 2 ");
+    assert_files("New",
+                 "{\"FileInfoSet\":[{\"Input\":{\"FileId\":\"1\"},\"Output\":{\"FileId\":\"2\"}},null,"
+                 "{\"Input\":{\"FileId\":\"1\"},\"Output\":{\"FileId\":\"3\"}}]}",
+                 "1 2 3 ");
+    assert_files("New",
+                 "{\"FileIdSet\":[\"1\",2,\"\",null,\"1\"],\"FileDeleteResultInfo\":[{\"FileId\":\"3\"}]}",
+                 "1 2 3 ");
+    assert_files("New", "{\"SrcFileId\":\"1\",\"FileInfo\":{\"FileId\":\"2\"}}", "1 2 ");
+    assert_files("New", "{\"InputInfo\":{\"FileId\":\"1\"}}", "1 ");
+    assert_files("New",
+                 "{\"Input\":{\"FileInfos\":[{\"FileId\":\"1\"}]},\"Output\":{\"FileInfos\":"
+                 "[{\"FileId\":\"2\"},{\"FileId\":\"3\"}]}}",
+                 "2 3 1 ");
+    assert_files("New",
+                 "{\"FileId\":\"1\",\"MediaProcessResultSet\":[{\"Type\":\"Transcode\",\"TranscodeTask\":"
+                 "{\"Status\":\"SUCCESS\",\"Output\":{\"FileId\":\"2\"}}}],\"SubTaskSet\":[{\"TaskType\":"
+                 "\"X\",\"Output\":{\"OutputFiles\":[{\"FileId\":\"3\"},{\"FileId\":\"4\"}]}}]}",
+                 "1 2 3 4 ");
+    assert_files("New", "{\"FileId\":{\"FileId\":null},\"FileInfoSet\":\"\",\"Output\":[]}", "");
+}
+
 /* Hundreds of thousands of ids, each named twice: once each, in order, in a time that is not their square. */
 static void test_many_files(void **state)
 {
@@ -112,7 +181,7 @@ static void test_many_files(void **state)
     struct buffer b = {0};
     buffer_puts(&b, "{\"EventType\":\"FileDeleted\",\"FileDeleteEvent\":{\"FileIdSet\":[");
     for (int i = 0; i < 2 * FILES; i++)
-        buffer_printf(&b, "%s\"%d\"", i ? "," : "", 1000000 + i % FILES);
+        buffer_printf(&b, "%s%d", i ? "," : "", 1000000 + i % FILES);
     buffer_puts(&b, "]}}");
     assert_false(b.failed);
     struct event_decoder *large;
@@ -126,6 +195,19 @@ static void test_many_files(void **state)
     assert_non_null(strstr(scan.error, "memory"));
     assert_int_equal(decode("{\"EventType\":\"X\"}"), BODY_EVENT);
     event_decoder_free(large);
+
+    /* As much memory as the tree takes is not enough for what is read in it: never is a part taken for all.
+     */
+    size_t whole = 0;
+    for (size_t memory = 4 << 20; memory < 64 << 20; memory += 4 << 20) {
+        assert_int_equal(event_decoder_new(memory, &large), 0);
+        if (event_decode(large, b.data, b.len, &scan, &event) == BODY_EVENT) {
+            assert_int_equal(event.n_file_ids, FILES);
+            whole++;
+        }
+        event_decoder_free(large);
+    }
+    assert_in_range(whole, 1, 14);
     buffer_done(&b);
 }
 
@@ -160,6 +242,24 @@ static void test_result(void **state)
     assert_result(RESULT_OK, "");
     decode("{\"EventType\":\"New\",\"NewEvent\":{\"FileId\":\"1\"}}");
     assert_int_equal(event.result, RESULT_UNKNOWN);
+}
+
+/* There the code of a flow is a code. */
+static void test_legacy_flow(void **state)
+{
+    (void)state;
+    decode("{\"data\":{\"vodTaskId\":\"t\",\"status\":\"FINISH\",\"errCode\":30010,\"message\":\"no\"},"
+           "\"eventType\":\"ProcedureStateChanged\",\"version\":\"4.0\"}");
+    assert_true(event.legacy);
+    assert_int_equal(event.result, RESULT_FAILED);
+    assert_string_equal(event.err_code, "30010");
+    assert_string_equal(event.err_message, "no");
+    decode("{\"EventType\":null,\"eventType\":\"ProcedureStateChanged\",\"data\":{\"status\":\"FINISH\","
+           "\"errCode\":0,\"message\":\"no\",\"contentReviewList\":[{\"status\":\"SUCCESS\"}]}}");
+    assert_true(event.legacy);
+    assert_int_equal(event.result, RESULT_OK);
+    assert_null(event.err_message);
+    assert_string_equal(event.tasks[0].type, "AiContentReview");
 }
 
 static void test_sub_tasks(void **state)
@@ -243,9 +343,15 @@ static void test_fixtures(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_what_is_an_event), cmocka_unit_test(test_payload_key_decides),
-        cmocka_unit_test(test_members),          cmocka_unit_test(test_many_files),
-        cmocka_unit_test(test_result),           cmocka_unit_test(test_sub_tasks),
+        cmocka_unit_test(test_what_is_an_event),
+        cmocka_unit_test(test_payload_key_decides),
+        cmocka_unit_test(test_members),
+        cmocka_unit_test(test_many_files),
+        cmocka_unit_test(test_result),
+        cmocka_unit_test(test_sub_tasks),
+        cmocka_unit_test(test_numbers_in_strings),
+        cmocka_unit_test(test_files),
+        cmocka_unit_test(test_legacy_flow),
         cmocka_unit_test(test_fixtures),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
