@@ -52,10 +52,10 @@ static void put_task(struct buffer *to, const struct event_task *t)
         buffer_append(&value, cut.data, cut.len);
     }
     buffer_putc(to, ' ');
-    text_escape(to, shown(t->type));
+    text_logfmt_value(to, shown(t->type));
     if (t->definition) {
         buffer_putc(to, '(');
-        text_escape(to, shown(t->definition));
+        text_logfmt_value(to, shown(t->definition));
         buffer_putc(to, ')');
     }
     buffer_putc(to, '=');
@@ -64,8 +64,19 @@ static void put_task(struct buffer *to, const struct event_task *t)
     buffer_done(&value);
 }
 
+/* Whether one of the first n sub-tasks shows the code of the event, which then is not shown twice. */
+static bool code_is_of_task(const struct event *e, size_t n)
+{
+    for (size_t i = 0; e->err_code && i < n; i++)
+        if (e->tasks[i].err_code && strcmp(e->tasks[i].err_code, e->err_code) == 0)
+            return true;
+    return false;
+}
+
 void event_summary(struct buffer *to, const struct event *e)
 {
+    size_t n = e->n_tasks < SUMMARY_TASKS_MAX ? e->n_tasks : SUMMARY_TASKS_MAX;
+    bool of_task = code_is_of_task(e, n);
     text_logfmt_value(to, shown(e->type));
     put(to, "said", e->said_type);
     if (e->type_missing)
@@ -77,17 +88,20 @@ void event_summary(struct buffer *to, const struct event *e)
     put(to, "name", e->name);
     put(to, "status", e->status);
     put(to, "result", event_result_name(e->result));
-    put(to, "error", e->err_code);
-    put(to, "message", e->err_message);
+    if (!of_task) {
+        put(to, "error", e->err_code);
+        put(to, "message", e->err_message);
+    }
     put(to, "suggestion", e->suggestion);
     if (e->duration)
         buffer_printf(to, " duration=%.1fs", strtod(e->duration, NULL));
     if (e->size)
         put_size(to, e->size);
     put(to, "url", e->url);
-    size_t n = e->n_tasks < SUMMARY_TASKS_MAX ? e->n_tasks : SUMMARY_TASKS_MAX;
     for (size_t i = 0; i < n; i++)
         put_task(to, &e->tasks[i]);
     if (n < e->n_tasks)
         buffer_printf(to, " more=%zu", e->n_tasks - n);
+    if (of_task)
+        put(to, "message", e->err_message);
 }

@@ -50,6 +50,45 @@ static void test_nothing_breaks_the_line(void **state)
     assert_summary(&(struct event){.type = "A\nB", .name = "a\x1b[31m\n \xE2\x80\xAE", .task_id = "x=y"},
                    "\"A\\nB\" task=\"x=y\" name=\"a\\u001b[31m\\n \\u202e\" result=unknown");
     assert_summary(&(struct event){.type = ""}, "\"\" result=unknown");
+    struct event_task task = {.type = "x result=ok", .definition = "1 ", .status = "FAIL", .url = "a b"};
+    assert_summary(&(struct event){.type = "X", .result = RESULT_FAILED, .tasks = &task, .n_tasks = 1},
+                   "X result=failed \"x result=ok\"(\"1 \")=\"FAIL:a b\"");
+}
+
+/* The code of a sub-task is not shown twice. */
+static void test_failed_task(void **state)
+{
+    (void)state;
+    struct event_task tasks[] = {
+        {.type = "Transcode",
+         .definition = "10",
+         .status = "FAIL",
+         .err_code = "SourceFileError.NoVideoMedia"},
+        {.type = "CoverBySnapshot", .definition = "10", .status = "SUCCESS", .url = "https://x/c.jpg"},
+    };
+    struct event e = {
+        .type = "ProcedureStateChanged",
+        .file_id = "5",
+        .n_file_ids = 1,
+        .task_id = "t",
+        .status = "FINISH",
+        .result = RESULT_FAILED,
+        .err_code = "SourceFileError.NoVideoMedia",
+        .tasks = tasks,
+        .n_tasks = 2,
+    };
+    assert_summary(
+        &e, "ProcedureStateChanged file=5 task=t status=FINISH result=failed "
+            "Transcode(10)=FAIL:SourceFileError.NoVideoMedia CoverBySnapshot(10)=SUCCESS:https://x/c.jpg");
+    e.err_message = "no video";
+    assert_summary(
+        &e, "ProcedureStateChanged file=5 task=t status=FINISH result=failed "
+            "Transcode(10)=FAIL:SourceFileError.NoVideoMedia CoverBySnapshot(10)=SUCCESS:https://x/c.jpg"
+            " message=\"no video\"");
+    e.err_code = "InternalError";
+    e.n_tasks = 0;
+    assert_summary(&e, "ProcedureStateChanged file=5 task=t status=FINISH result=failed error=InternalError "
+                       "message=\"no video\"");
 }
 
 static void test_long_values_are_cut(void **state)
@@ -83,6 +122,7 @@ int main(void)
         cmocka_unit_test(test_example),
         cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_nothing_breaks_the_line),
+        cmocka_unit_test(test_failed_task),
         cmocka_unit_test(test_long_values_are_cut),
         cmocka_unit_test(test_many_tasks),
     };
