@@ -37,6 +37,7 @@ tests-built: all $(UNIT) $(FUZZ)
 .PHONY: check-layers
 check-layers:
 	$(Q)sh tests/check-layers
+	$(Q)sh tests/check-readme
 
 # --- Builds of their own ------------------------------------------------------------------------------------
 
