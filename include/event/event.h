@@ -42,8 +42,8 @@ struct event {
     const char *err_code;    /* ErrCodeExt where not empty, else ErrCode as text unless 0 */
     const char *err_message; /* Message, where there is an err_code or a failure; also of a failed sub-task */
     const char *url;         /* of the media */
-    const char *duration;    /* seconds, a JSON number as it stood in the event */
-    const char *size;        /* bytes, a JSON number as it stood in the event */
+    const char *duration;    /* seconds: a JSON number, no digit of which was lost (52.50 may be 52.5) */
+    const char *size;        /* bytes: a JSON number, no digit of which was lost */
     const char *session_context;
     const char *suggestion; /* of a review: pass, review, block */
     const char *sub_app_id; /* where the event names it */
@@ -77,7 +77,9 @@ enum event_verdict event_decode(struct event_decoder *d, const char *body, size_
 
 /* Appends the one-line summary: the type, then logfmt (see text_logfmt_value()):
  * NewFileUpload file=… name="…" result=ok duration=60.2s size=10.6MB url=https://…
- * Every value is escaped; at most SUMMARY_TASKS_MAX sub-tasks are listed, then a count of the others. */
+ * sizes in units of 1,000. Then the sub-tasks, Transcode(10)=SUCCESS:https://… or =FAIL:code; a code that is
+ * shown there is not shown before. Every value is escaped; at most SUMMARY_TASKS_MAX sub-tasks are listed,
+ * then a count of the others. */
 enum { SUMMARY_TASKS_MAX = 32, SUMMARY_VALUE_MAX = 1024 /* bytes of one value, cut at a character */ };
 void event_summary(struct buffer *to, const struct event *e);
 

@@ -40,8 +40,22 @@ static void check_written(const struct json_scan *scan)
     buffer_done(&readable);
 }
 
-static void check_summary(const struct event *e)
+/* Written as it is, so that it must be a number and nothing else. */
+static void check_number(const char *text)
 {
+    for (const char *c = text; c && *c; c++)
+        assert(strchr("+-.0123456789eE", *c));
+}
+
+static void check_event(const struct event *e)
+{
+    assert(e->type);
+    check_number(e->duration);
+    check_number(e->size);
+    for (size_t i = 0; i < e->n_file_ids; i++)
+        assert(*e->file_ids[i]);
+    for (size_t i = 0; i < e->n_tasks; i++)
+        assert(*e->tasks[i].type);
     struct buffer summary = {0};
     event_summary(&summary, e);
     assert(summary.len > 0);
@@ -57,9 +71,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         abort();
     struct json_scan scan;
     struct event event;
-    if (json_scan((const char *)data, size, &scan) == 0)
+    bool valid = json_scan((const char *)data, size, &scan) == 0;
+    if (valid)
         check_written(&scan);
-    if (event_decode(decoder, (const char *)data, size, &scan, &event) == BODY_EVENT)
-        check_summary(&event);
+    enum event_verdict verdict = event_decode(decoder, (const char *)data, size, &scan, &event);
+    if (verdict == BODY_EVENT)
+        check_event(&event);
+    /* What is valid, cJSON can read: it is unreadable only for lack of memory. */
+    assert(verdict != BODY_UNREADABLE || !valid || size > 16 * 1024);
+    assert(verdict != BODY_EVENT || valid);
     return 0;
 }
