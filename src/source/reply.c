@@ -1,0 +1,176 @@
+/* reply.c: reads the envelope of the API's answers, and knows what to do about each error. */
+#include "source/reply.h"
+
+#include <cjson/cJSON.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "event/json.h"
+
+enum { SKEW_ALLOWED = 300 /* seconds. Source: Signature v3, AuthFailure.SignatureExpire */ };
+
+bool reply_text(struct slice string, char *ret, size_t size)
+{
+    struct json_scan scan;
+    struct buffer readable = {0};
+    ret[0] = '\0';
+    if (!string.len || string.data[0] != '"' || json_scan(string.data, string.len, &scan) < 0)
+        return false;
+    json_readable(&readable, &scan);
+    cJSON *value = readable.failed ? NULL : cJSON_ParseWithLength(readable.data, readable.len);
+    const char *text = cJSON_GetStringValue(value);
+    if (text)
+        snprintf(ret, size, "%s", text);
+    cJSON_Delete(value);
+    buffer_done(&readable);
+    return text != NULL;
+}
+
+/* --- Which kind of error ----------------------------------------------------------------------------------
+ */
+
+static bool code_is(const char *code, const char *name)
+{
+    size_t n = strlen(name);
+    return strncmp(code, name, n) == 0 && (code[n] == '\0' || code[n] == '.');
+}
+
+/* The errors of an overloaded or failing service are those that pass, and any that is not known yet: better a
+ * needless try than an event that waits for a restart. Source: Tencent Cloud API 3.0, Error Codes. */
+static enum reply_kind kind_of(const char *code)
+{
+    static const char *const refused[] = {
+        "AuthFailure",       "UnauthorizedOperation", "InvalidParameterValue",
+        "InvalidParameter",  "MissingParameter",      "UnknownParameter",
+        "InvalidAction",     "NoSuchVersion",         "NoSuchProduct",
+        "UnsupportedRegion", "UnsupportedProtocol",   "FailedOperation.InvalidVodUser",
+    };
+    if (code_is(code, "ResourceNotFound"))
+        return REPLY_NOTHING;
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
+        if (code_is(code, refused[i]))
+            return REPLY_REFUSED;
+    return REPLY_BUSY;
+}
+
+int reply_read(struct slice body, long status, struct reply *ret)
+{
+    struct json_scan scan;
+    struct slice response, error, value;
+    ret->response = (struct slice){0};
+    ret->code[0] = ret->message[0] = ret->request_id[0] = '\0';
+    bool found = json_scan(body.data, body.len, &scan) == 0 && scan.first == '{' &&
+                 json_member(scan.text, "Response", &response) && response.data[0] == '{';
+    if (found && json_member(response, "RequestId", &value))
+        reply_text(value, ret->request_id, sizeof ret->request_id);
+    if (found && json_member(response, "Error", &error) && error.data[0] == '{') {
+        if (json_member(error, "Message", &value))
+            reply_text(value, ret->message, sizeof ret->message);
+        if (!json_member(error, "Code", &value) || !reply_text(value, ret->code, sizeof ret->code))
+            snprintf(ret->code, sizeof ret->code, "an error without a code");
+        return kind_of(ret->code);
+    }
+    if (status != 200) {
+        snprintf(ret->message, sizeof ret->message, "the answer has the HTTP status %ld", status);
+        return -EREMOTEIO;
+    }
+    if (!found) {
+        snprintf(ret->message, sizeof ret->message, "the answer is not the API's: %s",
+                 scan.error ? scan.error : "there is no Response in it");
+        return -EBADMSG;
+    }
+    ret->response = response;
+    return REPLY_DONE;
+}
+
+/* --- What to do about it ----------------------------------------------------------------------------------
+ */
+
+static void advise_clock(struct buffer *to, int64_t skew)
+{
+    buffer_printf(to, "this machine's clock is %" PRId64 " s %s: set it right (timedatectl set-ntp true)",
+                  skew < 0 ? -skew : skew, skew < 0 ? "slow" : "fast");
+}
+
+static void advise_sub_app_id(struct buffer *to, int64_t sub_app_id)
+{
+    if (sub_app_id)
+        buffer_printf(to, "is --sub-app-id %" PRId64 " an application of this account?", sub_app_id);
+    else
+        buffer_puts(to, "give --sub-app-id: accounts opened since 2023-12-25 must name the application");
+}
+
+/* For each code, or family of codes, what to do in words around the key id, the action or the endpoint. */
+enum about { ABOUT_KEY, ABOUT_ACTION, ABOUT_ENDPOINT };
+
+static const struct {
+    const char *code;
+    enum about about;
+    const char *before, *after;
+} advice[] = {
+    {"AuthFailure.SignatureExpire", ABOUT_ENDPOINT, "compare this machine's clock with that of ", ""},
+    {"AuthFailure.SignatureFailure", ABOUT_KEY, "the secret key does not belong to the key id ",
+     ": check both, then restart"},
+    {"AuthFailure.SecretIdNotFound", ABOUT_KEY, "there is no key id ",
+     " or it is disabled: check it in the console (CAM, API keys), then restart"},
+    {"AuthFailure.InvalidSecretId", ABOUT_KEY, "the key id ",
+     " is not one of the cloud's API: check it, then restart"},
+    {"AuthFailure.TokenFailure", ABOUT_KEY, "the session token of the key id ",
+     " is wrong, missing or has expired: get new temporary keys, then restart"},
+    {"AuthFailure.MFAFailure", ABOUT_KEY, "the key id ",
+     " asks for a second factor: use a key that does not"},
+    {"AuthFailure.UnauthorizedOperation", ABOUT_ACTION, "allow it in the console (CAM): the action vod:", ""},
+    {"UnauthorizedOperation", ABOUT_ACTION, "allow it in the console (CAM): the action vod:", ""},
+    {"AuthFailure", ABOUT_KEY, "check the key id ", " in the console (CAM, API keys), then restart"},
+    {"FailedOperation.InvalidVodUser", ABOUT_KEY, "the account of the key id ",
+     " has no VOD: activate it in the console, or use the key of the account that has"},
+    {"", ABOUT_ENDPOINT, "is ", " an endpoint of the VOD API? check --endpoint"},
+};
+
+static void advise(struct buffer *to, const struct reply *a, const struct reply_caller *caller)
+{
+    bool skewed = a->skew != REPLY_SKEW_UNKNOWN && (a->skew > SKEW_ALLOWED || a->skew < -SKEW_ALLOWED);
+    if (skewed && code_is(a->code, "AuthFailure")) {
+        advise_clock(to, a->skew);
+        return;
+    }
+    if (code_is(a->code, "InvalidParameterValue") || code_is(a->code, "InvalidParameter") ||
+        code_is(a->code, "MissingParameter")) {
+        advise_sub_app_id(to, caller->sub_app_id);
+        return;
+    }
+    size_t i = 0;
+    while (*advice[i].code && !code_is(a->code, advice[i].code))
+        i++;
+    buffer_puts(to, advice[i].before);
+    if (advice[i].about == ABOUT_KEY)
+        buffer_append(to, caller->secret_id.data, caller->secret_id.len);
+    else if (advice[i].about == ABOUT_ENDPOINT)
+        buffer_puts(to, caller->endpoint);
+    else
+        buffer_printf(to, "%s for the key id %.*s", caller->action, (int)caller->secret_id.len,
+                      caller->secret_id.data);
+    buffer_puts(to, advice[i].after);
+}
+
+void reply_explain(struct buffer *to, int r, const struct reply *a, const struct reply_caller *caller)
+{
+    buffer_puts(to, caller->action);
+    if (r < 0) {
+        buffer_printf(to, " at %s failed: %s", caller->endpoint,
+                      a->message[0] ? a->message : strerrordesc_np(-r));
+        return;
+    }
+    buffer_printf(to, " failed: %s", a->code);
+    if (a->message[0])
+        buffer_printf(to, " (%s)", a->message);
+    if (r == REPLY_REFUSED) {
+        buffer_puts(to, ": ");
+        advise(to, a, caller);
+    }
+    if (a->request_id[0])
+        buffer_printf(to, " [RequestId %s]", a->request_id);
+}
