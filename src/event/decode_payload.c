@@ -1,8 +1,9 @@
 /* decode_payload.c: reads the members of a payload by their names, so that an unknown type that names them
  * alike is read alike. Source of the names: API model of vod 2018-07-17, and the pages of the legacy format.
  */
-#include <stdlib.h>
+#include <stdint.h>
 #include <string.h>
+#include <sys/auxv.h>
 
 #include "base/text.h"
 #include "event/decode_private.h"
@@ -69,12 +70,17 @@ static const char *number_at(struct payload *p, const char *const paths[])
 
 /* --- Files -------------------------------------------------------------------------------------------- */
 
+/* A polynomial at a point that a stranger cannot know, modulo the prime 2^31 - 1: no ids can be chosen that
+ * fall together and make the table slow. */
 static size_t hash_of(const char *id)
 {
-    size_t h = 5381;
+    const uint64_t prime = (UINT64_C(1) << 31) - 1;
+    uint32_t point;
+    memcpy(&point, (const void *)getauxval(AT_RANDOM), sizeof point);
+    uint64_t h = 0;
     while (*id)
-        h = h * 33 + (unsigned char)*id++;
-    return h * 0x9E3779B97F4A7C15u >> 20;
+        h = (h * (point & prime) + (unsigned char)*id++) % prime;
+    return h;
 }
 
 static void files_insert(struct files *f, const char *id)

@@ -211,6 +211,26 @@ static void test_many_files(void **state)
     buffer_done(&b);
 }
 
+/* Ids that a polynomial at 33 cannot tell apart. */
+static void test_files_that_fall_together(void **state)
+{
+    (void)state;
+    enum { BITS = 15 };
+    struct buffer b = {0};
+    buffer_puts(&b, "{\"EventType\":\"FileDeleted\",\"FileDeleteEvent\":{\"FileIdSet\":[\"x\"");
+    for (unsigned i = 0; i < 1u << BITS; i++) {
+        buffer_puts(&b, ",\"");
+        for (unsigned bit = 0; bit < BITS; bit++)
+            buffer_puts(&b, i >> bit & 1 ? "Ab" : "BA");
+        buffer_puts(&b, "\"");
+    }
+    buffer_puts(&b, "]}}");
+    assert_false(b.failed);
+    assert_int_equal(event_decode(decoder, b.data, b.len, &scan, &event), BODY_EVENT);
+    assert_int_equal(event.n_file_ids, (1 << BITS) + 1);
+    buffer_done(&b);
+}
+
 static void assert_result(enum event_result expected, const char *payload_members)
 {
     char body[1024];
@@ -351,6 +371,7 @@ int main(void)
         cmocka_unit_test(test_sub_tasks),
         cmocka_unit_test(test_numbers_in_strings),
         cmocka_unit_test(test_files),
+        cmocka_unit_test(test_files_that_fall_together),
         cmocka_unit_test(test_legacy_flow),
         cmocka_unit_test(test_fixtures),
     };
