@@ -10,6 +10,7 @@ static const struct {
     int (*run)(int argc, char *argv[]);
 } commands[] = {
     {"listen", command_listen},
+    {"events", command_events},
 };
 
 int main(int argc, char *argv[])

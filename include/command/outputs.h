@@ -19,6 +19,9 @@ struct outputs {
  * name, or NULL when there is no place or no memory. */
 char *outputs_inbox_default(void);
 
+/* Whether stdout is to be coloured: a terminal that can, and no NO_COLOR. */
+bool outputs_color(void);
+
 /* Makes the sinks: those of --output, or journal where systemd connected stdout to it, else text; and the
  * inbox, which is then required; without an inbox the journal is. Returns 0; -EINVAL when the settings are
  * wrong (configuration) or another negative errno, logged. */

@@ -32,7 +32,7 @@ static struct wanted outputs_wanted(const struct options *o)
     return w;
 }
 
-static bool wants_color(void)
+bool outputs_color(void)
 {
     const char *term = getenv("TERM"), *no_color = getenv("NO_COLOR");
     return isatty(STDOUT_FILENO) && !(no_color && *no_color) && term && strcmp(term, "dumb") != 0;
@@ -43,7 +43,7 @@ static int make_stdout(const struct options *o, bool json, struct sink **ret)
     struct stdout_config config = {
         .fd = STDOUT_FILENO,
         .json = json,
-        .color = !json && wants_color(),
+        .color = !json && outputs_color(),
         .log_body = (size_t)options_number(o, "log-body"),
         .buffer_max = (size_t)options_number(o, "output-buffer"),
     };

@@ -1,0 +1,331 @@
+/* events.c: vodhook events: shows what the inbox holds, and follows it. */
+#include <errno.h>
+#include <grp.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/time_parse.h"
+#include "command/commands.h"
+#include "command/outputs.h"
+#include "command/setup.h"
+#include "record/format.h"
+#include "record/inbox_query.h"
+
+#define SERVICE_INBOX "/var/lib/vodhook/inbox.db"
+
+enum {
+    DECODE_MEMORY = 1024 * 1024 * 1024, /* bytes for reading one event: whatever the listener was given */
+    WRITE_AT = 256 * 1024,              /* bytes that are written together */
+};
+
+static const int64_t SECOND = 1000000;
+
+enum output { OUTPUT_TEXT, OUTPUT_JSON, OUTPUT_RAW };
+
+struct events {
+    enum output output;
+    bool color, follow;
+    int64_t limit; /* how many more are shown */
+    struct inbox_filter filter;
+    struct inbox_reader *reader;
+    struct event_decoder *decoder;
+    struct buffer out, summary;
+    struct timestamp time;
+    bool any;         /* were shown */
+    int64_t previous; /* when the last of them was received */
+    int64_t last;     /* the highest id that was looked at */
+};
+
+/* --- Showing ------------------------------------------------------------------------------------------- */
+
+/* Returns 0 or a negative errno. */
+static int write_out(struct events *e)
+{
+    for (size_t done = 0; done < e->out.len;) {
+        ssize_t n = write(STDOUT_FILENO, e->out.data + done, e->out.len - done);
+        if (n < 0 && errno != EINTR)
+            return -errno;
+        done += n > 0 ? (size_t)n : 0;
+    }
+    buffer_reset(&e->out, WRITE_AT);
+    return 0;
+}
+
+static enum record_trust trust_of(const char *name)
+{
+    if (strcmp(name, record_trust_name(TRUST_REFUSED)) == 0)
+        return TRUST_REFUSED;
+    return strcmp(name, record_trust_name(TRUST_VERIFIED)) == 0 ? TRUST_VERIFIED : TRUST_UNCHECKED;
+}
+
+/* A time span in its two largest units. */
+static void put_span(struct buffer *to, int64_t span)
+{
+    int64_t s = span / SECOND;
+    if (s < 60)
+        buffer_printf(to, "%" PRId64 ".%03d s", s, (int)(span % SECOND / 1000));
+    else if (s < 3600)
+        buffer_printf(to, "%" PRId64 " min %" PRId64 " s", s / 60, s % 60);
+    else if (s < 86400)
+        buffer_printf(to, "%" PRId64 " h %" PRId64 " min", s / 3600, s % 3600 / 60);
+    else
+        buffer_printf(to, "%" PRId64 " d %" PRId64 " h", s / 86400, s % 86400 / 3600);
+}
+
+/* The life of a file is read with the time between its events; one that overtook another came earlier. */
+static void put_between(struct events *e, int64_t received)
+{
+    int64_t span = received - e->previous;
+    if (!e->any || !e->filter.file_id)
+        return;
+    buffer_puts(&e->out, "  ... ");
+    put_span(&e->out, span < 0 ? -span : span);
+    buffer_puts(&e->out, span < 0 ? " earlier\n" : " later\n");
+}
+
+static void put_record(struct events *e, const struct inbox_item *item)
+{
+    struct json_scan scan;
+    struct event event;
+    enum event_verdict verdict = event_decode(e->decoder, item->body.data, item->body.len, &scan, &event);
+    bool is_event = verdict == BODY_EVENT && !item->unreadable;
+    struct record r = {
+        .kind = is_event ? RECORD_EVENT : RECORD_REQUEST,
+        .time = item->received,
+        .source = item->source,
+        .remote = item->remote,
+        .trust = trust_of(item->trust),
+        .reason = item->reason,
+        .unreadable = !is_event,
+        .truncated = item->body_bytes > item->body.len,
+        .event = is_event ? &event : NULL,
+        .scan = is_event ? &scan : NULL,
+        .body = item->body,
+        .body_bytes = item->body_bytes,
+    };
+    buffer_reset(&e->summary, WRITE_AT);
+    record_summary(&e->summary, &r);
+    if (e->output == OUTPUT_TEXT && item->seen > 1)
+        buffer_printf(&e->summary, " seen=%" PRId64, item->seen);
+    r.summary = buffer_slice(&e->summary);
+    if (e->output == OUTPUT_JSON)
+        record_json(&e->out, &e->time, &r, SIZE_MAX);
+    else
+        record_text(&e->out, &e->time, &r, SIZE_MAX, e->color);
+}
+
+static int show(struct events *e, const struct inbox_item *item)
+{
+    if (e->output == OUTPUT_RAW) {
+        buffer_append(&e->out, item->body.data, item->body.len);
+        buffer_putc(&e->out, '\n');
+    } else {
+        if (e->output == OUTPUT_TEXT)
+            put_between(e, item->received);
+        put_record(e, item);
+    }
+    e->any = true;
+    e->previous = item->received;
+    e->limit--;
+    return e->out.failed || e->summary.failed ? -ENOMEM : 0;
+}
+
+/* Shows what was recorded since. The query is paused for each write, since whoever reads may take his time.
+ * Returns 0 or a negative errno. */
+static int show_new(struct events *e)
+{
+    int64_t newest;
+    int r = inbox_reader_newest(e->reader, &newest);
+    if (r < 0 || newest <= e->last)
+        return r;
+    r = inbox_reader_query(e->reader, &e->filter, e->last, newest);
+    e->last = newest;
+    struct inbox_item item;
+    while (r >= 0 && e->limit > 0 && (r = inbox_reader_next(e->reader, &item)) > 0) {
+        r = show(e, &item);
+        if (r >= 0 && e->out.len >= WRITE_AT) {
+            inbox_reader_pause(e->reader);
+            r = write_out(e);
+        }
+    }
+    inbox_reader_pause(e->reader);
+    return r < 0 ? r : write_out(e);
+}
+
+static bool reader_of_stdout_is_gone(void)
+{
+    struct pollfd p = {.fd = STDOUT_FILENO};
+    return poll(&p, 1, 0) > 0 && p.revents & (POLLERR | POLLHUP);
+}
+
+static int follow(struct events *e)
+{
+    int r = show_new(e);
+    while (r >= 0 && e->limit > 0 && !reader_of_stdout_is_gone()) {
+        r = inbox_reader_wait(e->reader);
+        if (r > 1)
+            e->last = 0;
+        if (r > 0)
+            r = show_new(e);
+        if (r == -EBUSY)
+            r = 0;
+    }
+    return r;
+}
+
+static int count(struct events *e)
+{
+    int64_t newest, n;
+    int r = inbox_reader_newest(e->reader, &newest);
+    if (r >= 0)
+        r = inbox_reader_query(e->reader, &e->filter, 0, newest);
+    if (r >= 0)
+        r = inbox_reader_count(e->reader, &n);
+    if (r >= 0)
+        printf("%" PRId64 "\n", n < e->limit ? n : e->limit);
+    return r;
+}
+
+/* --- The inbox ----------------------------------------------------------------------------------------- */
+
+/* Who may not look into its folder does not see whether it is there. */
+static char *find_inbox(const struct options *o)
+{
+    const char *given = options_string(o, "inbox");
+    if (given)
+        return strdup(given);
+    if (access(SERVICE_INBOX, F_OK) == 0 || errno == EACCES)
+        return strdup(SERVICE_INBOX);
+    return outputs_inbox_default();
+}
+
+/* Says which group may read what the caller may not. */
+static int say_group(const char *path)
+{
+    cleanup_free char *at = strdup(path);
+    struct stat st;
+    while (at && stat(at, &st) < 0) {
+        char *slash = strrchr(at, '/');
+        if (!slash || slash == at)
+            break;
+        *slash = 0;
+    }
+    if (!at || stat(at, &st) < 0 || !(st.st_mode & (S_ISDIR(st.st_mode) ? S_IXGRP : S_IRGRP)))
+        return log_error_errno(EACCES, "Failed to read the inbox %s: %m", path);
+    const struct group *group = getgrgid(st.st_gid);
+    const struct passwd *user = getpwuid(geteuid());
+    if (!group || !user)
+        return log_error_errno(EACCES, "Failed to read the inbox %s: %m; group %u may", path,
+                               (unsigned)st.st_gid);
+    return log_error_errno(
+        EACCES,
+        "Only members of group %s may read the inbox %s. 'sudo usermod -aG %s %s' makes you "
+        "one, from your next login on",
+        group->gr_name, path, group->gr_name, user->pw_name);
+}
+
+static int open_inbox(struct events *e, const char *path)
+{
+    const char *why;
+    int r = inbox_reader_open(path, &e->reader, &why);
+    switch (r) {
+    case 0:
+        return 0;
+    case -ENOENT:
+        return log_error_errno(
+            r, "There is no inbox %s yet: vodhook listen begins it. --inbox FILE names another", path);
+    case -EACCES:
+        return say_group(path);
+    case -EUCLEAN:
+        return log_error_errno(
+            r,
+            "The inbox %s is damaged, or none at all. What is in it can be recovered: sqlite3 %s .recover "
+            "| sqlite3 recovered.db",
+            path, path);
+    }
+    return log_error_errno(r, "Failed to read the inbox %s: %s", path, why ? why : strerror(-r));
+}
+
+/* --- The command --------------------------------------------------------------------------------------- */
+
+static int read_time(const struct options *o, const char *name, int64_t otherwise, int64_t *ret)
+{
+    struct timespec now;
+    const char *text = options_string(o, name);
+    *ret = otherwise;
+    if (!text)
+        return 0;
+    clock_gettime(CLOCK_REALTIME, &now);
+    int r = parse_time(text, (int64_t)now.tv_sec * SECOND + now.tv_nsec / 1000, ret);
+    return r < 0 ? log_error_errno(r, "--%s %s is no time: 2026-11-24, 2026-11-24T03:00, -2h or today", name,
+                                   text)
+                 : 0;
+}
+
+static int read_options(struct events *e, const struct options *o)
+{
+    const char *output = options_string(o, "output");
+    e->output = strcmp(output, "json") == 0  ? OUTPUT_JSON
+                : strcmp(output, "raw") == 0 ? OUTPUT_RAW
+                                             : OUTPUT_TEXT;
+    e->color = e->output == OUTPUT_TEXT && outputs_color();
+    e->follow = options_flag(o, "follow");
+    e->limit = options_is_default(o, "limit") ? INT64_MAX : options_number(o, "limit");
+    e->filter = (struct inbox_filter){
+        .file_id = options_string(o, "file-id"),
+        .task_id = options_string(o, "task-id"),
+        .type = options_string(o, "type"),
+        .result = options_string(o, "result"),
+        .source = options_string(o, "source"),
+        .refused = options_flag(o, "refused"),
+        .reverse = options_flag(o, "reverse"),
+    };
+    if (e->follow && (e->filter.reverse || options_flag(o, "count")))
+        return log_error_errno(EINVAL, "--follow goes with neither --reverse nor --count");
+    int r = read_time(o, "since", INT64_MIN, &e->filter.since);
+    return r < 0 ? r : read_time(o, "until", INT64_MAX, &e->filter.until);
+}
+
+static int run(struct events *e, const struct options *o)
+{
+    cleanup_free char *path = find_inbox(o);
+    if (!path)
+        return log_error_errno(EINVAL, "There is no place where an inbox would be: --inbox FILE names one");
+    if (strcmp(path, "none") == 0)
+        return log_error_errno(ENOENT, "There is no inbox: %s says so", options_origin(o, "inbox"));
+    int r = open_inbox(e, path);
+    if (r < 0)
+        return r;
+    r = event_decoder_new(DECODE_MEMORY, &e->decoder);
+    if (r >= 0)
+        r = options_flag(o, "count") ? count(e) : e->follow ? follow(e) : show_new(e);
+    if (r == -EPIPE)
+        return 0; /* the reader has seen enough */
+    return r < 0 ? log_error_errno(r, "Failed to show the inbox %s: %m", path) : 0;
+}
+
+int command_events(int argc, char *argv[])
+{
+    cleanup(options_free_p) struct options *o = NULL;
+    int r = setup(COMMAND_EVENTS, argc, argv, &o);
+    if (r >= 0)
+        return r;
+    struct events e = {0};
+    if (read_options(&e, o) < 0)
+        return EXIT_USAGE;
+    r = run(&e, o);
+    inbox_reader_free(e.reader);
+    event_decoder_free(e.decoder);
+    buffer_done(&e.out);
+    buffer_done(&e.summary);
+    return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}

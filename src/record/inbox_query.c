@@ -1,0 +1,413 @@
+/* inbox_query.c: reads an inbox. */
+#include "record/inbox_query.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/buffer.h"
+#include "base/cleanup.h"
+#include "record/inbox_schema.h"
+
+enum {
+    BUSY_WAIT = 2000, /* milliseconds: only while another process repairs what a killed one left */
+    IDLE = 100,       /* milliseconds between looks while nothing happens */
+    SETTLE = 10,      /* and while something does: a commit is seen a little after its first write */
+};
+
+struct inbox_reader {
+    char *path; /* owned */
+    sqlite3 *db;
+    bool immutable; /* opened as a file that nobody writes to */
+    struct stat file;
+    int inotify; /* -1 where there is none */
+    int active;  /* so many looks more before nothing happens */
+    int64_t version;
+    sqlite3_stmt *data_version;
+
+    /* The query. */
+    struct inbox_filter filter;
+    int64_t after, up_to;
+    sqlite3_stmt *find;
+    bool paused;
+    int rank; /* of the last event, and the rest of its place in the order */
+    int64_t received, id;
+};
+
+/* --- Opening ------------------------------------------------------------------------------------------- */
+
+static int error_of(struct inbox_reader *r, int rc)
+{
+    int system_error = sqlite3_system_errno(r->db);
+    switch (rc & 0xFF) {
+    case SQLITE_BUSY:
+        return -EBUSY;
+    case SQLITE_NOMEM:
+        return -ENOMEM;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+        return -EUCLEAN;
+    case SQLITE_PERM:
+    case SQLITE_READONLY:
+        return -EACCES;
+    case SQLITE_CANTOPEN:
+    case SQLITE_IOERR:
+        return system_error ? -system_error : -EIO;
+    }
+    return -EIO;
+}
+
+static bool has_log(const struct inbox_reader *r)
+{
+    char name[4096 + 8];
+    snprintf(name, sizeof name, "%s-wal", r->path);
+    return access(name, F_OK) == 0;
+}
+
+/* As a URI, so that what has a meaning in one is escaped. */
+static int make_uri(const char *path, bool immutable, char **ret)
+{
+    cleanup(buffer_done) struct buffer uri = {0};
+    buffer_puts(&uri, path[0] == '/' ? "file:" : "file:./");
+    for (const char *p = path; *p; p++)
+        if (strchr("%?#", *p))
+            buffer_printf(&uri, "%%%02X", (unsigned)*p);
+        else
+            buffer_putc(&uri, *p);
+    buffer_puts(&uri, immutable ? "?immutable=1" : "");
+    buffer_putc(&uri, 0);
+    if (uri.failed)
+        return -ENOMEM;
+    *ret = steal_pointer(uri.data);
+    return 0;
+}
+
+static int number_of(struct inbox_reader *r, const char *sql, int64_t *ret)
+{
+    sqlite3_stmt *s = NULL;
+    int rc = sqlite3_prepare_v2(r->db, sql, -1, &s, NULL);
+    if (rc == SQLITE_OK && (rc = sqlite3_step(s)) == SQLITE_ROW)
+        *ret = sqlite3_column_int64(s, 0);
+    int err = rc == SQLITE_ROW ? 0 : error_of(r, rc);
+    sqlite3_finalize(s);
+    return err;
+}
+
+static int open_as(struct inbox_reader *r, bool immutable)
+{
+    cleanup_free char *uri = NULL;
+    int err = make_uri(r->path, immutable, &uri);
+    if (err < 0)
+        return err;
+    sqlite3_close(r->db);
+    r->immutable = immutable;
+    int rc = sqlite3_open_v2(uri, &r->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, NULL);
+    if (rc != SQLITE_OK)
+        return error_of(r, rc);
+    sqlite3_busy_timeout(r->db, BUSY_WAIT);
+    int64_t tables;
+    return number_of(r, "SELECT count(*) FROM sqlite_master", &tables);
+}
+
+/* Where somebody else's program removed the log, it was empty, and who may only read cannot make one: then
+ * the file alone is read. */
+static int open_database(struct inbox_reader *r)
+{
+    int err = open_as(r, false);
+    return err < 0 && err != -EUCLEAN && !has_log(r) ? open_as(r, true) : err;
+}
+
+static int check_schema(struct inbox_reader *r, const char **ret_why)
+{
+    static const char *const steps[] = INBOX_SCHEMA_STEPS;
+    int64_t application, version, tables;
+    int err = number_of(r, "PRAGMA application_id", &application);
+    if (err >= 0)
+        err = number_of(r, "PRAGMA user_version", &version);
+    if (err >= 0)
+        err = number_of(r, "SELECT count(*) FROM sqlite_master", &tables);
+    if (err < 0)
+        return err;
+    if (tables == 0)
+        return -ENOENT;
+    if (application != INBOX_APPLICATION_ID)
+        *ret_why = "it is a database of another program";
+    else if (version > (int64_t)(sizeof steps / sizeof *steps))
+        *ret_why = "it was written by a newer vodhook";
+    return *ret_why ? -EINVAL : 0;
+}
+
+/* Without one, a look every tenth of a second serves as well. */
+static void watch(struct inbox_reader *r)
+{
+    char name[4096 + 8];
+    snprintf(name, sizeof name, "%s-wal", r->path);
+    r->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    if (r->inotify >= 0)
+        inotify_add_watch(r->inotify, name, IN_MODIFY);
+}
+
+static int open_inner(struct inbox_reader *r, const char **ret_why)
+{
+    if (stat(r->path, &r->file) < 0)
+        return -errno;
+    if (access(r->path, R_OK) < 0)
+        return -errno;
+    int err = open_database(r);
+    if (err >= 0)
+        err = check_schema(r, ret_why);
+    if (err < 0)
+        return err;
+    watch(r);
+    int rc = sqlite3_prepare_v2(r->db, "PRAGMA data_version", -1, &r->data_version, NULL);
+    return rc == SQLITE_OK ? 0 : error_of(r, rc);
+}
+
+int inbox_reader_open(const char *path, struct inbox_reader **ret, const char **ret_why)
+{
+    *ret_why = NULL;
+    cleanup(inbox_reader_free_p) struct inbox_reader *r = calloc(1, sizeof *r);
+    if (!r)
+        return -ENOMEM;
+    r->inotify = -1;
+    r->path = strdup(path);
+    int err = r->path ? open_inner(r, ret_why) : -ENOMEM;
+    if (err < 0)
+        return err;
+    *ret = steal_pointer(r);
+    return 0;
+}
+
+struct inbox_reader *inbox_reader_free(struct inbox_reader *r)
+{
+    if (!r)
+        return NULL;
+    sqlite3_finalize(r->find);
+    sqlite3_finalize(r->data_version);
+    sqlite3_close(r->db);
+    if (r->inotify >= 0)
+        close(r->inotify);
+    free(r->path);
+    free(r);
+    return NULL;
+}
+
+/* --- Queries ------------------------------------------------------------------------------------------- */
+
+int inbox_reader_newest(struct inbox_reader *r, int64_t *ret)
+{
+    return number_of(r, "SELECT ifnull(max(id), 0) FROM event", ret);
+}
+
+/* Its place in the life of a file: it can be worked on before its upload is told of. */
+#define RANK "CASE type WHEN 'NewFileUpload' THEN 0 WHEN 'FileDeleted' THEN 2 ELSE 1 END"
+
+static void put_conditions(struct buffer *sql, const struct inbox_filter *f)
+{
+    buffer_puts(sql, f->refused ? " WHERE trust = 'refused'" : " WHERE trust <> 'refused'");
+    buffer_puts(sql, " AND id > :after AND id <= :up_to");
+    if (f->file_id)
+        buffer_puts(sql, " AND id IN (SELECT event_id FROM event_file WHERE file_id = :file)");
+    if (f->task_id)
+        buffer_puts(sql, " AND task_id = :task");
+    if (f->type)
+        buffer_puts(sql, " AND type = :type");
+    if (f->result)
+        buffer_puts(sql, " AND result = :result");
+    if (f->source)
+        buffer_puts(sql, " AND source = :source");
+    if (f->since != INT64_MIN)
+        buffer_puts(sql, " AND received >= :since");
+    if (f->until != INT64_MAX)
+        buffer_puts(sql, " AND received < :until");
+}
+
+/* The place in the order after which a query goes on is a condition too, so that it can be paused. A plain
+ * comparison beside that of rows lets the index on `received` serve. */
+static void put_order(struct buffer *sql, const struct inbox_filter *f)
+{
+    const char *beyond = f->reverse ? "<" : ">", *way = f->reverse ? "DESC" : "ASC";
+    if (f->file_id)
+        buffer_printf(sql,
+                      " AND (" RANK ", received, id) %s (:rank, :received, :id)"
+                      " ORDER BY " RANK " %s, received %s, id %s",
+                      beyond, way, way, way);
+    else
+        buffer_printf(sql,
+                      " AND received %s= :received AND (received, id) %s (:received, :id)"
+                      " ORDER BY received %s, id %s",
+                      beyond, beyond, way, way);
+}
+
+static void bind_text(sqlite3_stmt *s, const char *name, const char *text)
+{
+    int n = sqlite3_bind_parameter_index(s, name);
+    if (n)
+        sqlite3_bind_text(s, n, text, -1, SQLITE_STATIC);
+}
+
+static void bind_number(sqlite3_stmt *s, const char *name, int64_t value)
+{
+    int n = sqlite3_bind_parameter_index(s, name);
+    if (n)
+        sqlite3_bind_int64(s, n, value);
+}
+
+static void bind_filter(const struct inbox_reader *r, sqlite3_stmt *s)
+{
+    const struct inbox_filter *f = &r->filter;
+    bind_number(s, ":after", r->after);
+    bind_number(s, ":up_to", r->up_to);
+    bind_text(s, ":file", f->file_id);
+    bind_text(s, ":task", f->task_id);
+    bind_text(s, ":type", f->type);
+    bind_text(s, ":result", f->result);
+    bind_text(s, ":source", f->source);
+    bind_number(s, ":since", f->since);
+    bind_number(s, ":until", f->until);
+}
+
+static int prepare(struct inbox_reader *r, struct buffer *sql, sqlite3_stmt **ret)
+{
+    if (sql->failed)
+        return -ENOMEM;
+    int rc = sqlite3_prepare_v2(r->db, sql->data, (int)sql->len, ret, NULL);
+    if (rc != SQLITE_OK)
+        return error_of(r, rc);
+    bind_filter(r, *ret);
+    return 0;
+}
+
+int inbox_reader_query(struct inbox_reader *r, const struct inbox_filter *filter, int64_t after,
+                       int64_t up_to)
+{
+    cleanup(buffer_done) struct buffer sql = {0};
+    r->filter = *filter;
+    r->after = after;
+    r->up_to = up_to;
+    r->paused = true;
+    r->rank = filter->reverse ? INT32_MAX : INT32_MIN;
+    r->received = r->id = filter->reverse ? INT64_MAX : INT64_MIN;
+    sqlite3_finalize(r->find);
+    r->find = NULL;
+    buffer_printf(&sql, "SELECT id, received, seen, source, remote, trust, type IS NULL, reason,"
+                        " ifnull(body_bytes, length(body)), body, " RANK
+                        " FROM event LEFT JOIN event_note ON event_id = id");
+    put_conditions(&sql, filter);
+    put_order(&sql, filter);
+    return prepare(r, &sql, &r->find);
+}
+
+void inbox_reader_pause(struct inbox_reader *r)
+{
+    sqlite3_reset(r->find);
+    r->paused = true;
+}
+
+int inbox_reader_next(struct inbox_reader *r, struct inbox_item *ret)
+{
+    sqlite3_stmt *s = r->find;
+    if (r->paused) {
+        bind_number(s, ":rank", r->rank);
+        bind_number(s, ":received", r->received);
+        bind_number(s, ":id", r->id);
+        r->paused = false;
+    }
+    int rc = sqlite3_step(s);
+    if (rc != SQLITE_ROW) {
+        int err = rc == SQLITE_DONE ? 0 : error_of(r, rc);
+        inbox_reader_pause(r);
+        return err;
+    }
+    *ret = (struct inbox_item){
+        .id = sqlite3_column_int64(s, 0),
+        .received = sqlite3_column_int64(s, 1),
+        .seen = sqlite3_column_int64(s, 2),
+        .source = (const char *)sqlite3_column_text(s, 3),
+        .remote = (const char *)sqlite3_column_text(s, 4),
+        .trust = (const char *)sqlite3_column_text(s, 5),
+        .unreadable = sqlite3_column_int(s, 6),
+        .reason = (const char *)sqlite3_column_text(s, 7),
+        .body_bytes = (uint64_t)sqlite3_column_int64(s, 8),
+        .body = {sqlite3_column_blob(s, 9), (size_t)sqlite3_column_bytes(s, 9)},
+    };
+    r->rank = sqlite3_column_int(s, 10);
+    r->received = ret->received;
+    r->id = ret->id;
+    return 1;
+}
+
+int inbox_reader_count(struct inbox_reader *r, int64_t *ret)
+{
+    cleanup(buffer_done) struct buffer sql = {0};
+    sqlite3_stmt *s = NULL;
+    buffer_puts(&sql, "SELECT count(*) FROM event");
+    put_conditions(&sql, &r->filter);
+    int err = prepare(r, &sql, &s);
+    if (err >= 0) {
+        int rc = sqlite3_step(s);
+        err = rc == SQLITE_ROW ? 0 : error_of(r, rc);
+        if (err == 0)
+            *ret = sqlite3_column_int64(s, 0);
+    }
+    sqlite3_finalize(s);
+    return err;
+}
+
+/* --- Waiting ------------------------------------------------------------------------------------------- */
+
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+/* Whether there is another file now, or a log beside one that was read as if nobody wrote to it. */
+static bool outdated(const struct inbox_reader *r)
+{
+    struct stat now;
+    return stat(r->path, &now) == 0 && (!same_file(&now, &r->file) || (r->immutable && has_log(r)));
+}
+
+/* One that cannot be opened yet is tried again at the next look. */
+static int reopen(struct inbox_reader *r)
+{
+    const char *why;
+    struct inbox_reader *now, old = *r;
+    if (inbox_reader_open(r->path, &now, &why) < 0)
+        return 0;
+    *r = *now;
+    *now = old;
+    inbox_reader_free(now);
+    return same_file(&old.file, &r->file) ? 1 : 2;
+}
+
+static bool changed(struct inbox_reader *r)
+{
+    int64_t before = r->version;
+    if (sqlite3_step(r->data_version) == SQLITE_ROW)
+        r->version = sqlite3_column_int64(r->data_version, 0);
+    sqlite3_reset(r->data_version);
+    return r->version != before;
+}
+
+/* A write to the log comes before the commit that it belongs to, by as long as the disk takes. */
+int inbox_reader_wait(struct inbox_reader *r)
+{
+    struct pollfd p = {.fd = r->inotify, .events = POLLIN};
+    if (r->active > 0)
+        poll(NULL, 0, SETTLE);
+    else
+        poll(&p, 1, IDLE);
+    char events[4096];
+    if (r->inotify >= 0 && read(r->inotify, events, sizeof events) > 0)
+        r->active = IDLE / SETTLE;
+    else
+        r->active -= r->active > 0;
+    return outdated(r) ? reopen(r) : changed(r);
+}
