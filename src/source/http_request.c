@@ -150,6 +150,11 @@ void http_answers_free(struct http *h)
                 MHD_destroy_response(h->answers[answer][closing]);
 }
 
+static bool is_browser(const char *method)
+{
+    return strcmp(method, MHD_HTTP_METHOD_GET) == 0 || strcmp(method, MHD_HTTP_METHOD_HEAD) == 0;
+}
+
 static enum MHD_Result respond(struct http *h, struct connection *c)
 {
     bool browser =
@@ -198,7 +203,7 @@ enum MHD_Result http_on_request(void *cls, struct MHD_Connection *mhd, const cha
         c->step = STEP_COLLECT;
         c->method = method;
         snprintf(c->shown_method, sizeof c->shown_method, "%s", method);
-        c->health = strcmp(url, "/healthz") == 0 && strcmp(method, MHD_HTTP_METHOD_GET) == 0;
+        c->health = strcmp(url, "/healthz") == 0 && is_browser(method);
         return MHD_YES;
     case STEP_COLLECT:
         if (!*upload_size)
