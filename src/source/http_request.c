@@ -157,8 +157,7 @@ static bool is_browser(const char *method)
 
 static enum MHD_Result respond(struct http *h, struct connection *c)
 {
-    bool browser =
-        strcmp(c->method, MHD_HTTP_METHOD_GET) == 0 || strcmp(c->method, MHD_HTTP_METHOD_HEAD) == 0;
+    bool browser = is_browser(c->method);
     c->step = STEP_ANSWER;
     connection_enter(&h->connections, c, PHASE_ANSWERING, http_now(h));
     body_reset(&c->body, &h->limits);
