@@ -1,0 +1,355 @@
+/* queue.c: the loop of the reliable callback: pull, record, confirm. */
+#include "source/queue.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "event/json.h"
+#include "record/message_ids.h"
+#include "source/batch.h"
+#include "source/pace.h"
+
+static const int64_t SECOND = 1000000;
+
+/* A handle is good for 30 s from the pull on. Source: API, ConfirmEvents. They are counted here from when the
+ * pull was begun, which is earlier. */
+static const int64_t CONFIRM_WINDOW = 30 * SECOND;
+
+/* Then what was pulled and not confirmed has come back. */
+static const int64_t COMES_BACK = 32 * SECOND;
+static const int64_t RECORD_RETRY = SECOND / 5;
+static const int64_t SAY_AGAIN = 3600 * SECOND;
+
+enum { ONCE_FAILURES = 6 /* in a row, after which --once gives up: half a minute of back-off */ };
+
+struct queue {
+    struct queue_config config;
+    struct intake *intake;
+    struct recorder *recorder;
+    struct queue_stats stats;
+    struct pace pace;
+    struct reply reply;
+    struct buffer request, body, handles;
+    int64_t window_ends; /* of the batch in hand */
+    int64_t back_at;     /* when what was pulled and not confirmed is in the queue again */
+    struct buffer trouble, said;
+    int64_t said_at;
+    uint64_t unhandled; /* events without a handle */
+};
+
+int queue_new(const struct queue_config *config, struct intake *intake, struct recorder *recorder,
+              struct queue **ret)
+{
+    struct queue *q = calloc(1, sizeof *q);
+    if (!q)
+        return -ENOMEM;
+    q->config = *config;
+    q->intake = intake;
+    q->recorder = recorder;
+    pace_init(&q->pace, config->rate);
+    batch_request(&q->request, config->sub_app_id);
+    *ret = q->request.failed ? queue_free(q) : q;
+    return *ret ? 0 : -ENOMEM;
+}
+
+struct queue *queue_free(struct queue *q)
+{
+    if (!q)
+        return NULL;
+    buffer_done(&q->request);
+    buffer_done(&q->body);
+    buffer_done(&q->handles);
+    buffer_done(&q->trouble);
+    buffer_done(&q->said);
+    free(q);
+    return NULL;
+}
+
+const struct queue_stats *queue_stats(const struct queue *q)
+{
+    return &q->stats;
+}
+
+static int64_t now_of(const struct queue *q)
+{
+    return q->config.world.now(q->config.world.userdata);
+}
+
+static int64_t stop_by(const struct queue *q)
+{
+    return q->config.world.stop_by(q->config.world.userdata);
+}
+
+static bool stopping(const struct queue *q)
+{
+    return stop_by(q) != INT64_MAX;
+}
+
+static void wait_until(struct queue *q, int64_t until)
+{
+    if (until > now_of(q))
+        q->config.world.wait(q->config.world.userdata, until);
+}
+
+/* --- What is said -----------------------------------------------------------------------------------------
+ */
+
+/* Says what went wrong once, until something else does, it is over, or an hour has passed. */
+static void say_trouble(struct queue *q, const char *action, int r)
+{
+    struct reply_caller caller = {
+        .action = action,
+        .endpoint = q->config.remote,
+        .secret_id = q->config.secret_id,
+        .sub_app_id = q->config.sub_app_id,
+    };
+    /* The same trouble has another id each time. */
+    char id[sizeof q->reply.request_id];
+    memcpy(id, q->reply.request_id, sizeof id);
+    q->reply.request_id[0] = '\0';
+    buffer_reset(&q->trouble, 0);
+    reply_explain(&q->trouble, r, &q->reply, &caller);
+    buffer_putc(&q->trouble, '\0');
+    q->stats.trouble = q->trouble.failed ? "out of memory" : q->trouble.data;
+    q->stats.failures++;
+    if (slice_equal(buffer_slice(&q->trouble), buffer_slice(&q->said)) && now_of(q) - q->said_at < SAY_AGAIN)
+        return;
+    log_line(r == REPLY_REFUSED ? LOG_ERR : LOG_WARNING, 0, "%s%s%s%s%s", q->stats.trouble,
+             id[0] ? " [RequestId " : "", id, id[0] ? "]" : "", q->config.once ? "" : ", will retry");
+    buffer_reset(&q->said, 0);
+    buffer_append(&q->said, q->trouble.data, q->trouble.len);
+    q->said_at = now_of(q);
+}
+
+static void say_recovered(struct queue *q)
+{
+    if (q->said.len)
+        log_info("%s works again after %" PRIu64 " calls that failed", q->config.remote, q->stats.failures);
+    buffer_reset(&q->said, 0);
+    q->stats.trouble = NULL;
+    q->stats.failures = 0;
+}
+
+/* --- Calls -------------------------------------------------------------------------------------------------
+ */
+
+static uint32_t any_bits(void)
+{
+    uint32_t bits = 0;
+    if (getrandom(&bits, sizeof bits, GRND_NONBLOCK) != sizeof bits)
+        bits = (uint32_t)clock_now(CLOCK_MONOTONIC);
+    return bits;
+}
+
+static int call(struct queue *q, const char *action, struct slice body, int64_t *ret_began)
+{
+    wait_until(q, q->pace.next);
+    *ret_began = now_of(q);
+    pace_begin(&q->pace, *ret_began);
+    return q->config.world.call(q->config.world.userdata, action, body, &q->reply);
+}
+
+/* What a pull that did not work may have taken out of the queue comes back later. */
+static void expect_back(struct queue *q)
+{
+    q->back_at = now_of(q) + COMES_BACK;
+}
+
+/* --- Recording ---------------------------------------------------------------------------------------------
+ */
+
+static struct arrival arrival_of(const struct queue *q, struct slice event, bool again)
+{
+    return (struct arrival){
+        .source = "pull",
+        .remote = q->config.remote,
+        .time = clock_now(CLOCK_REALTIME),
+        .right_path = true,
+        .post = true,
+        .body = event,
+        .body_bytes = event.len,
+        .again = again,
+    };
+}
+
+/* Offers every event, whatever becomes of those before it, so that the outputs beside the required one see
+ * each once. Returns 0 when all of them are recorded. */
+static int put_batch(struct queue *q, struct slice events, bool again)
+{
+    struct slice event;
+    enum record_kind kind;
+    int result = 0;
+    while (json_next(&events, &event)) {
+        struct arrival a = arrival_of(q, event, again);
+        int r = intake_put(q->intake, &a, &kind);
+        if (r < 0)
+            result = r;
+    }
+    int r = recorder_commit(q->recorder);
+    return result < 0 ? result : r;
+}
+
+/* However long it takes, unless a stop is asked for: the batch is there and what is recorded of it will be
+ * known when it comes back. */
+static int record_batch(struct queue *q, struct slice events)
+{
+    int r = put_batch(q, events, false);
+    q->stats.trouble = r < 0 ? "events cannot be recorded" : NULL;
+    while (r < 0 && now_of(q) + RECORD_RETRY < stop_by(q)) {
+        wait_until(q, now_of(q) + RECORD_RETRY);
+        r = put_batch(q, events, true);
+    }
+    if (r >= 0)
+        q->stats.trouble = NULL;
+    return r;
+}
+
+/* --- Confirming --------------------------------------------------------------------------------------------
+ */
+
+/* Copies the handles, since the answer they are in is gone with the next call. Returns how many events. */
+static size_t take_handles(struct queue *q, struct slice events)
+{
+    struct slice event, handle;
+    size_t n = 0;
+    buffer_reset(&q->handles, 64 * 1024);
+    for (; json_next(&events, &event); n++)
+        if (batch_handle(event, &handle))
+            batch_add_handle(&q->handles, handle);
+        else if (!q->unhandled++)
+            log_warning("An event has no EventHandle, so that it cannot be confirmed and may come back");
+    return n;
+}
+
+/* Waits before a confirm is tried again. Returns whether there is still time for it. */
+static bool retry_confirm(struct queue *q, int64_t began)
+{
+    int64_t next = pace_after(&q->pace, PACE_TROUBLE, began, now_of(q), any_bits());
+    if (next >= q->window_ends || next >= stop_by(q) || (q->config.once && q->pace.failures >= ONCE_FAILURES))
+        return false;
+    wait_until(q, next);
+    return true;
+}
+
+/* A handle that is refused is late, or a newer one has replaced it, and that is all. Source: API,
+ * ConfirmEvents, "4000". */
+static bool is_late(const struct queue *q, int r)
+{
+    return r == -ETIME || (r == REPLY_REFUSED && strncmp(q->reply.code, "InvalidParameter", 16) == 0);
+}
+
+/* Confirms up to 16 handles. Returns 0, -ETIME when it was too late to try, or as the call did. */
+static int confirm_some(struct queue *q, size_t n)
+{
+    int r;
+    int64_t began;
+    do {
+        if (now_of(q) >= q->window_ends || now_of(q) >= stop_by(q))
+            return -ETIME;
+        r = call(q, "ConfirmEvents", buffer_slice(&q->body), &began);
+        if (r == REPLY_DONE) {
+            q->stats.confirmed += n;
+            say_recovered(q);
+            return 0;
+        }
+        if (!is_late(q, r))
+            say_trouble(q, "ConfirmEvents", r);
+    } while ((r < 0 || r == REPLY_BUSY) && retry_confirm(q, began));
+    return r;
+}
+
+/* Returns 0, or why the first part failed that did. */
+static int confirm_batch(struct queue *q)
+{
+    struct slice rest = buffer_slice(&q->handles);
+    int result = 0;
+    while (rest.len) {
+        buffer_reset(&q->body, 64 * 1024);
+        size_t n = batch_confirm(&q->body, &rest, q->config.sub_app_id);
+        if (!n)
+            break;
+        int r = q->body.failed || q->handles.failed ? -ENOMEM : confirm_some(q, n);
+        if (r == 0)
+            continue;
+        q->stats.unconfirmed += n;
+        expect_back(q);
+        log_message(MESSAGE_UNRECORDED, LOG_NOTICE, 0,
+                    is_late(q, r) ? "%zu events were recorded too late to confirm them: they will come again"
+                                  : "%zu events are recorded but not confirmed: they will come again",
+                    n);
+        result = result ? result : r;
+    }
+    return result;
+}
+
+/* What a refused call is about does not get better by pulling more. */
+static enum pace_outcome outcome_of_confirm(const struct queue *q, int r)
+{
+    if (r == 0 || is_late(q, r))
+        return PACE_EVENTS;
+    return r == REPLY_REFUSED ? PACE_PERSISTENT : PACE_TROUBLE;
+}
+
+/* --- The loop ----------------------------------------------------------------------------------------------
+ */
+
+static enum pace_outcome take_batch(struct queue *q, struct slice events, int64_t began)
+{
+    q->window_ends = began + CONFIRM_WINDOW;
+    size_t n = take_handles(q, events);
+    q->stats.pulled += n;
+    int r = record_batch(q, events);
+    if (r < 0) {
+        log_message(MESSAGE_UNRECORDED, LOG_WARNING, r,
+                    "%zu events could not be recorded and are not confirmed: they will come again: %m", n);
+        q->stats.unconfirmed += n;
+        return PACE_EVENTS;
+    }
+    return outcome_of_confirm(q, confirm_batch(q));
+}
+
+/* One pull and what follows. Returns what came of it and when it was begun. */
+static enum pace_outcome pull(struct queue *q, int64_t *ret_began)
+{
+    struct slice events = {0};
+    int r = call(q, "PullEvents", buffer_slice(&q->request), ret_began);
+    if (r == REPLY_DONE && (r = batch_events(q->reply.response, &events)) < 0)
+        snprintf(q->reply.message, sizeof q->reply.message, "EventSet is no array");
+    if (r == -ECANCELED && stopping(q))
+        return PACE_EMPTY;
+    q->stats.empty = r == REPLY_NOTHING || (r == REPLY_DONE && !events.data);
+    if (r == REPLY_DONE || r == REPLY_NOTHING)
+        say_recovered(q);
+    else
+        say_trouble(q, "PullEvents", r);
+    if (r < 0 && r != -EREMOTEIO && q->reply.sent)
+        expect_back(q);
+    if (r == REPLY_REFUSED)
+        return PACE_PERSISTENT;
+    if (r < 0 || r == REPLY_BUSY)
+        return PACE_TROUBLE;
+    return events.data ? take_batch(q, events, *ret_began) : PACE_EMPTY;
+}
+
+int queue_run(struct queue *q)
+{
+    int64_t next = 0;
+    while (!stopping(q)) {
+        int64_t began = 0;
+        enum pace_outcome outcome = pull(q, &began);
+        if (q->config.once && outcome == PACE_EMPTY && now_of(q) >= q->back_at)
+            return 0;
+        next = pace_after(&q->pace, outcome, began, now_of(q), any_bits());
+        if (q->config.once && (outcome == PACE_PERSISTENT || q->pace.failures >= ONCE_FAILURES))
+            return stopping(q) ? 0 : -EIO;
+        if (!stopping(q))
+            wait_until(q, next);
+    }
+    return 0;
+}
