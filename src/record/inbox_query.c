@@ -208,10 +208,19 @@ int inbox_reader_newest(struct inbox_reader *r, int64_t *ret)
 /* Its place in the life of a file: it can be worked on before its upload is told of. */
 #define RANK "CASE type WHEN 'NewFileUpload' THEN 0 WHEN 'FileDeleted' THEN 2 ELSE 1 END"
 
-static void put_conditions(struct buffer *sql, const struct inbox_filter *f)
+/* The few events behind an id are found by it, whatever else is asked of them; of all events the order says
+ * which index serves, and a bound for ids is none of its business. */
+static void put_source(struct buffer *sql, const struct inbox_reader *r)
 {
+    buffer_puts(sql, r->after ? " FROM event NOT INDEXED" : " FROM event");
+    buffer_puts(sql, " LEFT JOIN event_note ON event_id = id");
+}
+
+static void put_conditions(struct buffer *sql, const struct inbox_reader *r)
+{
+    const struct inbox_filter *f = &r->filter;
     buffer_puts(sql, f->refused ? " WHERE trust = 'refused'" : " WHERE trust <> 'refused'");
-    buffer_puts(sql, " AND id > :after AND id <= :up_to");
+    buffer_puts(sql, r->after ? " AND id > :after AND +id <= :up_to" : " AND +id <= :up_to");
     if (f->file_id)
         buffer_puts(sql, " AND id IN (SELECT event_id FROM event_file WHERE file_id = :file)");
     if (f->task_id)
@@ -297,9 +306,9 @@ int inbox_reader_query(struct inbox_reader *r, const struct inbox_filter *filter
     sqlite3_finalize(r->find);
     r->find = NULL;
     buffer_printf(&sql, "SELECT id, received, seen, source, remote, trust, type IS NULL, reason,"
-                        " ifnull(body_bytes, length(body)), body, " RANK
-                        " FROM event LEFT JOIN event_note ON event_id = id");
-    put_conditions(&sql, filter);
+                        " ifnull(body_bytes, length(body)), body, " RANK);
+    put_source(&sql, r);
+    put_conditions(&sql, r);
     put_order(&sql, filter);
     return prepare(r, &sql, &r->find);
 }
@@ -347,8 +356,9 @@ int inbox_reader_count(struct inbox_reader *r, int64_t *ret)
 {
     cleanup(buffer_done) struct buffer sql = {0};
     sqlite3_stmt *s = NULL;
-    buffer_puts(&sql, "SELECT count(*) FROM event");
-    put_conditions(&sql, &r->filter);
+    buffer_puts(&sql, "SELECT count(*)");
+    put_source(&sql, r);
+    put_conditions(&sql, r);
     int err = prepare(r, &sql, &s);
     if (err >= 0) {
         int rc = sqlite3_step(s);
