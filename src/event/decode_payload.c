@@ -76,6 +76,7 @@ static size_t hash_of(const char *id)
 {
     const uint64_t prime = (UINT64_C(1) << 31) - 1;
     uint32_t point;
+    /* getauxval(3) gives an address as a number. NOLINTNEXTLINE(performance-no-int-to-ptr) */
     memcpy(&point, (const void *)getauxval(AT_RANDOM), sizeof point);
     uint64_t h = 0;
     while (*id)
