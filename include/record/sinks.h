@@ -36,4 +36,4 @@ int sink_inbox_new(const struct inbox_config *config, struct sink **ret);
 /* Does what is due beside recording, one step of a few milliseconds: lets old events go, moves the log into
  * the database, looks at the disk. To be called between transactions, when answers have left. Returns in how
  * many milliseconds it should be called again, whether or not anything arrives until then. */
-int sink_inbox_maintain(struct sink *inbox);
+int sink_inbox_maintain(struct sink *sink);

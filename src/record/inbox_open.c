@@ -278,7 +278,7 @@ static int bring_up_to_date(struct inbox *i)
 {
     static const char *const steps[] = INBOX_SCHEMA_STEPS;
     const int64_t newest = sizeof steps / sizeof *steps;
-    int64_t application, version, tables;
+    int64_t application = 0, version = 0, tables = 0;
     int r = number_of(i, "PRAGMA application_id", &application);
     if (r >= 0)
         r = number_of(i, "PRAGMA user_version", &version);
