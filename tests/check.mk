@@ -18,7 +18,7 @@ deps:
 
 # Whatever else the same make is asked for comes after it, also with -j.
 ifneq ($(filter deps,$(MAKECMDGOALS)),)
-$(B)/flags deb: | deps
+$(B)/flags deb lint fuzz check-san deps-bench: | deps
 endif
 
 ## check: every test that fits in minutes (see tests/)
