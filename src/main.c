@@ -4,13 +4,16 @@
 
 #include "base/log.h"
 #include "command/commands.h"
+#include "command/external.h"
 
 static const struct {
     const char *name;
     int (*run)(int argc, char *argv[]);
 } commands[] = {
     {"listen", command_listen},
+    {"pull", command_external},
     {"events", command_events},
+    {"settings", command_external},
 };
 
 int main(int argc, char *argv[])

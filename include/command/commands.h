@@ -6,3 +6,5 @@ enum { EXIT_USAGE = 2, EXIT_CONFIGURATION = 78 };
 
 int command_listen(int argc, char *argv[]);
 int command_events(int argc, char *argv[]);
+int command_pull(int argc, char *argv[]);     /* in vodhook-cloud */
+int command_settings(int argc, char *argv[]); /* in vodhook-cloud */

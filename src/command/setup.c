@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "command/commands.h"
 #include "command/help.h"
+#include "command/keys.h"
 #include "command/secret.h"
 
 static int read_config(struct options *o)
@@ -61,9 +62,13 @@ static int read_settings(enum command command, struct options *o)
 static int check_settings(enum command command, const struct options *o)
 {
     cleanup(secret_done) struct secret key = {0};
+    cleanup(keys_done) struct keys keys = {0};
     const char *file =
         command & (COMMAND_LISTEN | COMMAND_SETTINGS) ? options_string(o, "sign-key-file") : NULL;
     if (file && secret_read(file, &key) < 0)
+        return EXIT_CONFIGURATION;
+    file = command & (COMMAND_PULL | COMMAND_SETTINGS) ? options_string(o, "credentials") : NULL;
+    if (file && keys_read_file(file, &keys) < 0)
         return EXIT_CONFIGURATION;
     puts("The configuration is fine");
     return EXIT_SUCCESS;

@@ -6,6 +6,7 @@
 
 #include "base/parse.h"
 #include "source/body.h"
+#include "source/endpoint.h"
 
 enum {
     RECEIVING = COMMAND_LISTEN | COMMAND_PULL,
@@ -39,6 +40,12 @@ static const char *check_url(const char *value)
 {
     bool http = strncmp(value, "http://", 7) == 0 || strncmp(value, "https://", 8) == 0;
     return http ? NULL : "is no URL that begins with http:// or https://";
+}
+
+static const char *check_endpoint(const char *value)
+{
+    struct endpoint endpoint;
+    return endpoint_parse(value, &endpoint);
 }
 
 /* A row stays in a few lines. */
@@ -119,12 +126,12 @@ const struct option_row option_table[] = {
 
     {.name = "once", .type = OPTION_FLAG, .argv_only = true, .commands = COMMAND_PULL, .heading = "Pulling",
      .help = "empty the queue and exit"},
-    {.name = "rate", .type = OPTION_COUNT, .argument = "N", .initial = "50", .least = 1, .most = 100,
+    {.name = "rate", .type = OPTION_COUNT, .argument = "N", .initial = "50", .least = 1, .most = 1000,
      .commands = COMMAND_PULL,
-     .help = "at most N calls a second; VOD allows 100"},
+     .help = "at most N calls a second, pulls and confirms together; VOD allows 100 of each"},
 
     {.name = "endpoint", .type = OPTION_STRING, .argument = "HOST", .initial = "vod.tencentcloudapi.com",
-     .commands = CALLING, .heading = "The cloud",
+     .commands = CALLING, .check = check_endpoint, .heading = "The cloud",
      .help = "call the API there: a host, or a URL; plain http only to this machine"},
     {.name = "sub-app-id", .type = OPTION_COUNT, .argument = "ID", .least = 1, .most = INT64_MAX,
      .commands = CALLING,

@@ -111,6 +111,10 @@ static CURLcode set_options(struct cloud *c)
         SET(CURLOPT_CAINFO, bundle);
     if (directory)
         SET(CURLOPT_CAPATH, directory);
+#if LIBCURL_VERSION_NUM >= 0x075700
+    /* A name that nobody resolves must not hold up the end of a call. */
+    SET(CURLOPT_QUICK_EXIT, 1L);
+#endif
     /* What is not encrypted must not reach a proxy either. */
     if (c->config.endpoint.plain)
         SET(CURLOPT_PROXY, "");
