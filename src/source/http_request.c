@@ -225,6 +225,15 @@ enum MHD_Result http_on_request(void *cls, struct MHD_Connection *mhd, const cha
     return MHD_NO;
 }
 
+/* Takes the query out of the library's own copy, which it parses next: each argument would take room in the
+ * connection's memory, so that a head of a few kilobytes could fill it, and nobody asks for them. */
+static void drop_query(const char *target)
+{
+    char *query = strchr((char *)target, '?');
+    if (query)
+        query[1] = '\0';
+}
+
 void *http_on_target(void *cls, const char *target, struct MHD_Connection *mhd)
 {
     struct http *h = cls;
@@ -239,6 +248,7 @@ void *http_on_target(void *cls, const char *target, struct MHD_Connection *mhd)
     c->step = STEP_BEGIN;
     snprintf(c->shown_method, sizeof c->shown_method, "A request for");
     c->right_path = !h->config.path.data || text_equal_secret(target_path(target), h->config.path);
+    drop_query(target);
     return c;
 }
 
