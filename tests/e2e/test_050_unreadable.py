@@ -1,0 +1,118 @@
+"""JSON that is none is kept and flagged; what only bends the rules is an event."""
+
+import json
+
+import pytest
+from harness import FILE_ID, event_text, request, upload
+
+BROKEN = {
+    "trailing garbage": upload() + b" x",
+    "two objects": upload() + upload(),
+    "trailing NUL": upload() + b"\0",
+    "leading zero": b'{"EventType":"NewFileUpload","n":01}',
+    "no fraction": b'{"EventType":"NewFileUpload","n":1.}',
+    "no integer part": b'{"EventType":"NewFileUpload","n":.5}',
+    "plus": b'{"EventType":"NewFileUpload","n":+1}',
+    "no exponent": b'{"EventType":"NewFileUpload","n":1e}',
+    "hexadecimal": b'{"EventType":"NewFileUpload","n":0x10}',
+    "NaN": b'{"EventType":"NewFileUpload","n":NaN}',
+    "unknown escape": b'{"EventType":"NewFileUpload","s":"\\x41"}',
+    "short escape": b'{"EventType":"NewFileUpload","s":"\\u12"}',
+    "escaped line end": b'{"EventType":"NewFileUpload","s":"\\\n"}',
+    "open string": b'{"EventType":"NewFileUpload","s":"',
+    "open object": b'{"EventType":"NewFileUpload"',
+    "open array": b"[1,2",
+    "wrong bracket": b'{"EventType":"NewFileUpload"]',
+    "trailing comma": b'{"EventType":"NewFileUpload",}',
+    "no comma": b'{"EventType":"NewFileUpload" "n":1}',
+    "no colon": b'{"EventType" "NewFileUpload"}',
+    "no quotes": b"{EventType:1}",
+    "single quotes": b"{'EventType':'NewFileUpload'}",
+    "comment": b'{"EventType":"NewFileUpload"/* */}',
+    "literal": b'{"EventType":"NewFileUpload","b":tru}',
+    "capital literal": b'{"EventType":"NewFileUpload","b":True}',
+    "vertical tab": b'{"EventType":"NewFileUpload",\x0b"n":1}',
+    "NUL between": b'{"EventType":"NewFileUpload",\0"n":1}',
+    "bad UTF-8 between": b'{"EventType":"NewFileUpload",\xff"n":1}',
+    "no-break space": '{"EventType":"NewFileUpload",\u00a0"n":1}'.encode(),
+    "too deep": b'{"EventType":"NewFileUpload","n":' + b"[" * 100000 + b"]" * 100000 + b"}",
+    "just a brace": b"{",
+}
+
+
+@pytest.mark.parametrize("body", BROKEN.values(), ids=BROKEN)
+def test_unreadable(vodhook, body):
+    record = vodhook.shown(body)
+    assert (record["kind"], record["unreadable"], record["body_bytes"]) == ("request", True, len(body))
+    assert record["reason"] and " unreadable" in record["summary"]
+    assert record["event"] is None and record["type"] is None
+    assert record["truncated"] == (len(body) > 16384)
+    assert record["body"].startswith(body[:100].decode("utf-8", "replace"))
+    counts = vodhook.stop()
+    assert (counts["unreadable"], counts["events"], counts["requests"]) == (1, 0, 0)
+
+
+def test_only_a_post_is_unreadable(vodhook):
+    for method in "GET", "PUT":
+        vodhook.send(request(method, body=b'{"EventType":'))
+        assert vodhook.record()["unreadable"] is False
+
+
+def test_only_a_post_to_the_right_path_is_unreadable(start, tmp_path):
+    config = tmp_path / "config"
+    config.write_text("path = /right\n")
+    vodhook = start(config=str(config))
+    assert vodhook.shown(b'{"EventType":', target="/wrong")["unreadable"] is False
+    assert vodhook.shown(b'{"EventType":', target="/right")["unreadable"] is True
+
+
+def named(raw):
+    """An upload whose name is these raw bytes."""
+    return upload(name="NAME").replace(b"NAME", raw)
+
+
+BENT = {
+    "mark": (b"\xef\xbb\xbf" + named(b"n"), "n", "n"),
+    "space around": (b" \r\n\t" + named(b"n") + b"\n\n", "n", "n"),
+    "bad UTF-8": (named(b"a\xffb"), "a\ufffdb", "a\ufffdb"),
+    "overlong": (named(b"a\xc0\xafb"), "a\ufffd\ufffdb", "a\ufffd\ufffdb"),
+    "raw tab": (named(b"a\tb"), "a\tb", "a\\u0009b"),
+    "raw line end": (named(b"a\nb"), "a\nb", "a\\u000ab"),
+    "raw escape": (named(b"a\x1bb"), "a\x1bb", "a\\u001bb"),
+    "raw NUL": (named(b"a\0b"), None, "a\\u0000b"),
+    "escaped NUL": (named(b"a\\u0000b"), None, "a\\u0000b"),
+    "lone surrogate": (named(b"a\\ud800b"), None, "a\\ud800b"),
+    "pair": (named(b"a\\ud83d\\ude00b"), "a\U0001F600b", "a\\ud83d\\ude00b"),
+    "escapes": (named(b'\\"\\\\\\/\\b\\f\\n\\r\\t\\u00e9'), '"\\/\b\f\n\r\té', '\\"\\\\\\/\\b\\f\\n\\r\\t\\u00e9'),
+}
+
+
+@pytest.mark.parametrize("body, name, raw", BENT.values(), ids=BENT)
+def test_what_bends_the_rules_is_an_event(vodhook, body, name, raw):
+    vodhook.post(body)
+    line = vodhook.line()
+    record = json.loads(line)
+    assert (record["kind"], record["file_id"]) == ("event", FILE_ID)
+    assert raw.lower() in event_text(line).lower()
+    assert record["name"] == name if name is not None else record["name"].startswith("a")
+    json.loads(event_text(line))
+
+
+def test_nesting_that_is_deep_but_fine(vodhook):
+    body = upload(deep=0).replace(b'"deep": 0', b'"deep": ' + b"[" * 300 + b"]" * 300)
+    assert vodhook.shown(body)["kind"] == "event"
+
+
+def test_log_body(start):
+    vodhook = start("--log-body=10")
+    record = vodhook.shown(b"0123456789abc")
+    assert (record["body"], record["body_bytes"], record["truncated"]) == ("0123456789", 13, True)
+    record = vodhook.shown("012345678動".encode())
+    assert (record["body"], record["truncated"]) == ("012345678", True)
+    record = vodhook.shown(b"0123456789")
+    assert (record["body"], record["truncated"]) == ("0123456789", False)
+
+
+def test_log_body_is_16k_by_default(vodhook):
+    record = vodhook.shown(b"x" * 20000)
+    assert (len(record["body"]), record["body_bytes"], record["truncated"]) == (16384, 20000, True)
