@@ -192,7 +192,7 @@ def test_bad_configuration_stops_and_says_how_to_go_on(box):
 
         # A connection that waits makes systemd try again, until it gives up within seconds.
         with box.connect():
-            wait_for("the end of trying", lambda: box.property("vodhook.socket", "ActiveState") == "failed", 15)
+            wait_for("the end of trying", lambda: box.property("vodhook.socket", "ActiveState") == "failed", 30)
     finally:
         conf.unlink()
     box.systemctl("reset-failed", "vodhook.service", "vodhook.socket")
