@@ -38,7 +38,9 @@ struct queue {
     struct buffer request, body, handles;
     int64_t window_ends; /* of the batch in hand */
     int64_t back_at;     /* when what was pulled and not confirmed is in the queue again */
-    struct buffer trouble, said;
+    struct buffer trouble;
+    int said; /* the result of the call that was said last to fail; 0 for none */
+    char said_code[sizeof((struct reply *)0)->code];
     int64_t said_at;
     uint64_t unhandled; /* events without a handle */
 };
@@ -66,7 +68,6 @@ struct queue *queue_free(struct queue *q)
     buffer_done(&q->body);
     buffer_done(&q->handles);
     buffer_done(&q->trouble);
-    buffer_done(&q->said);
     free(q);
     return NULL;
 }
@@ -109,29 +110,25 @@ static void say_trouble(struct queue *q, const char *action, int r)
         .secret_id = q->config.secret_id,
         .sub_app_id = q->config.sub_app_id,
     };
-    /* The same trouble has another id each time. */
-    char id[sizeof q->reply.request_id];
-    memcpy(id, q->reply.request_id, sizeof id);
-    q->reply.request_id[0] = '\0';
     buffer_reset(&q->trouble, 0);
     reply_explain(&q->trouble, r, &q->reply, &caller);
     buffer_putc(&q->trouble, '\0');
     q->stats.trouble = q->trouble.failed ? "out of memory" : q->trouble.data;
     q->stats.failures++;
-    if (slice_equal(buffer_slice(&q->trouble), buffer_slice(&q->said)) && now_of(q) - q->said_at < SAY_AGAIN)
+    if (r == q->said && strcmp(q->reply.code, q->said_code) == 0 && now_of(q) - q->said_at < SAY_AGAIN)
         return;
-    log_line(r == REPLY_REFUSED ? LOG_ERR : LOG_WARNING, 0, "%s%s%s%s%s", q->stats.trouble,
-             id[0] ? " [RequestId " : "", id, id[0] ? "]" : "", q->config.once ? "" : ", will retry");
-    buffer_reset(&q->said, 0);
-    buffer_append(&q->said, q->trouble.data, q->trouble.len);
+    log_line(r == REPLY_REFUSED ? LOG_ERR : LOG_WARNING, 0, "%s%s", q->stats.trouble,
+             q->config.once ? "" : ", will retry");
+    q->said = r;
+    memcpy(q->said_code, q->reply.code, sizeof q->said_code);
     q->said_at = now_of(q);
 }
 
 static void say_recovered(struct queue *q)
 {
-    if (q->said.len)
-        log_info("%s works again after %" PRIu64 " calls that failed", q->config.remote, q->stats.failures);
-    buffer_reset(&q->said, 0);
+    if (q->said)
+        log_info("%s works again; calls that failed: %" PRIu64, q->config.remote, q->stats.failures);
+    q->said = 0;
     q->stats.trouble = NULL;
     q->stats.failures = 0;
 }
@@ -280,8 +277,8 @@ static int confirm_batch(struct queue *q)
         q->stats.unconfirmed += n;
         expect_back(q);
         log_message(MESSAGE_UNRECORDED, LOG_NOTICE, 0,
-                    is_late(q, r) ? "%zu events were recorded too late to confirm them: they will come again"
-                                  : "%zu events are recorded but not confirmed: they will come again",
+                    is_late(q, r) ? "Recorded too late to confirm them, so that they will come again: %zu"
+                                  : "Recorded but not confirmed, so that they will come again: %zu",
                     n);
         result = result ? result : r;
     }
@@ -307,7 +304,7 @@ static enum pace_outcome take_batch(struct queue *q, struct slice events, int64_
     int r = record_batch(q, events);
     if (r < 0) {
         log_message(MESSAGE_UNRECORDED, LOG_WARNING, r,
-                    "%zu events could not be recorded and are not confirmed: they will come again: %m", n);
+                    "Not recorded and not confirmed, so that they will come again: %zu: %m", n);
         q->stats.unconfirmed += n;
         return PACE_EVENTS;
     }
