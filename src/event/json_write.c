@@ -79,7 +79,8 @@ void json_write_string(struct buffer *to, struct slice text)
         else
             i += char_length(text.data + i, text.len - i);
     }
-    buffer_append(to, text.data + plain, text.len - plain);
+    if (plain < text.len)
+        buffer_append(to, text.data + plain, text.len - plain);
     buffer_putc(to, '"');
 }
 
