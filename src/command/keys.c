@@ -46,7 +46,7 @@ static int keep(struct secret *s, const char *value, size_t len)
     return 0;
 }
 
-/* Whether there is any key, and then whether all are there that belong together. */
+/* Returns 1 where all are there that belong together, 0 where there is none, or -EINVAL, logged. */
 static int complete(struct keys *k, const char *origin)
 {
     bool any = false;
@@ -123,8 +123,9 @@ int keys_read_file(const char *path, struct keys *ret)
     }
     if (r >= 0)
         r = complete(ret, path);
-    return r == 0 ? log_error_errno(EINVAL, "There is no secret-id = ... and no secret-key = ... in %s", path)
-                  : r;
+    if (r == 0)
+        r = log_error_errno(EINVAL, "There is no secret-id = ... and no secret-key = ... in %s", path);
+    return r < 0 ? r : 0;
 }
 
 /* --- Elsewhere ---------------------------------------------------------------------------------------------
@@ -163,7 +164,9 @@ static int read_environment(struct keys *ret)
 int keys_read(const struct options *o, struct keys *ret)
 {
     const char *file = options_string(o, "credentials");
-    int r = file ? keys_read_file(file, ret) : read_credentials(ret);
+    if (file)
+        return keys_read_file(file, ret);
+    int r = read_credentials(ret);
     if (r == 0)
         r = read_environment(ret);
     if (r == 0)
