@@ -71,7 +71,7 @@ class Bench:
 
     def compare(self, server, connections, requests):
         before = commits(server.database)
-        ours = self.client.load(server, self.body, connections, requests, True)
+        ours = self.client.load(server, self.body, connections, requests, True, self.options["inbox_seconds"])
         requests = ours["requests"]
         ours["group"] = requests / max(1, commits(server.database) - before)
         return {"vodhook": ours, "bare SQLite": self.floor("inbox_floor", ours["group"], requests),
