@@ -38,14 +38,14 @@ struct inbox_share {
 struct inbox {
     struct sink sink;
     struct inbox_config config;
-    char *path, *wal_path; /* owned */
+    char *path, *wal_path, *shm_path; /* owned */
     struct digester *digester;
 
     /* The file. */
     sqlite3 *db; /* NULL while it could not be opened */
     sqlite3_stmt *statements[INBOX_STATEMENTS];
-    struct stat file, wal; /* what stood at the two paths when they were opened */
-    char problem[256];     /* what SQLite said of the last failure, for the line about it */
+    struct stat file, wal, shm; /* what stood at the paths when they were opened */
+    char problem[256];          /* what SQLite said of the last failure, for the line about it */
 
     /* The transaction. */
     size_t n_put; /* records since the last commit */
@@ -88,8 +88,9 @@ struct inbox {
 int inbox_open(struct inbox *i);
 void inbox_close(struct inbox *i);
 
-/* Whether the files at the paths are no longer those that are open. */
+/* Whether the files at the paths are no longer those that are open; and how they are let go then. */
 bool inbox_moved(const struct inbox *i);
+void inbox_leave(struct inbox *i);
 
 /* Moves the damaged file and what belongs to it out of the way, said at once. It must be closed. */
 int inbox_set_aside(struct inbox *i);

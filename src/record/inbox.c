@@ -86,15 +86,12 @@ int inbox_failed(struct inbox *i, int r)
 
 /* --- The transaction ----------------------------------------------------------------------------------- */
 
-/* SQLite does not copy the log into a file that was moved when it closes it; whoever moved it wants it whole.
- */
 static int ensure_open(struct inbox *i)
 {
     if (i->db && inbox_moved(i)) {
         strcpy(i->problem, "it was moved or deleted");
         note_failure(i, -ESTALE);
-        sqlite3_wal_checkpoint_v2(i->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
-        inbox_close(i);
+        inbox_leave(i);
     }
     return i->db ? 0 : inbox_open(i);
 }
@@ -182,6 +179,7 @@ static void inbox_free(struct sink *sink)
     digester_free(i->digester);
     free(i->path);
     free(i->wal_path);
+    free(i->shm_path);
     free(i);
 }
 
@@ -195,6 +193,8 @@ static int make_paths(struct inbox *i, const char *path)
         return i->path = NULL, -ENOMEM;
     if (asprintf(&i->wal_path, "%s-wal", i->path) < 0)
         return i->wal_path = NULL, -ENOMEM;
+    if (asprintf(&i->shm_path, "%s-shm", i->path) < 0)
+        return i->shm_path = NULL, -ENOMEM;
     return 0;
 }
 

@@ -167,20 +167,19 @@ static int make_file(struct inbox *i)
     return S_ISREG(i->file.st_mode) ? 0 : -EINVAL;
 }
 
-static bool same_file(const struct stat *a, const struct stat *b)
+static bool stands_at(const char *path, const struct stat *file)
 {
-    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+    struct stat now;
+    return stat(path, &now) == 0 && now.st_dev == file->st_dev && now.st_ino == file->st_ino;
 }
 
 bool inbox_moved(const struct inbox *i)
 {
-    struct stat file, wal;
-    return stat(i->path, &file) < 0 || !same_file(&file, &i->file) || stat(i->wal_path, &wal) < 0 ||
-           !same_file(&wal, &i->wal);
+    return !stands_at(i->path, &i->file) || !stands_at(i->wal_path, &i->wal);
 }
 
 /* A name beside the inbox that nothing has yet. */
-static char *name_aside(const char *path)
+static char *name_aside(const char *path, const char *why)
 {
     char stamp[32];
     time_t t = time(NULL);
@@ -188,9 +187,12 @@ static char *name_aside(const char *path)
     strftime(stamp, sizeof stamp, "%Y%m%dT%H%M%S", localtime_r(&t, &tm));
     for (int n = 1;; n++) {
         char *aside;
-        if (asprintf(&aside, "%s.damaged-%s-%d", path, stamp, n) < 0)
+        if (asprintf(&aside, "%s.%s-%s-%d", path, why, stamp, n) < 0)
             return NULL;
-        if (access(aside, F_OK) < 0)
+        cleanup_free char *wal = NULL;
+        if (asprintf(&wal, "%s-wal", aside) < 0)
+            return wal = NULL, free(aside), NULL;
+        if (access(aside, F_OK) < 0 && access(wal, F_OK) < 0)
             return aside;
         free(aside);
     }
@@ -209,10 +211,9 @@ static int rename_with(const char *from, const char *to, const char *suffix)
 /* The log first: a log without its database is taken for the next one's, and deleted. */
 int inbox_set_aside(struct inbox *i)
 {
-    struct stat now;
-    if (stat(i->path, &now) < 0 || !same_file(&now, &i->file))
+    if (!stands_at(i->path, &i->file))
         return 0; /* another process did */
-    cleanup_free char *aside = name_aside(i->path);
+    cleanup_free char *aside = name_aside(i->path, "damaged");
     if (!aside)
         return -ENOMEM;
     int r;
@@ -224,6 +225,20 @@ int inbox_set_aside(struct inbox *i)
                 "can be recovered: sqlite3 %s .recover | sqlite3 recovered.db",
                 i->path, i->problem, aside, aside);
     return 0;
+}
+
+/* What the log holds is copied into its file, wherever that is now, which SQLite does not do by itself then.
+ * Log and index must not be there for the next file, which they would be taken for a part of. */
+void inbox_leave(struct inbox *i)
+{
+    sqlite3_exec(i->reader, "ROLLBACK", NULL, NULL, NULL);
+    sqlite3_wal_checkpoint_v2(i->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    inbox_close(i);
+    cleanup_free char *aside = name_aside(i->path, "moved");
+    if (aside && stands_at(i->wal_path, &i->wal))
+        rename_with(i->path, aside, "-wal");
+    if (aside && stands_at(i->shm_path, &i->shm))
+        rename_with(i->path, aside, "-shm");
 }
 
 /* --- Opening ------------------------------------------------------------------------------------------- */
@@ -353,7 +368,7 @@ static int open_once(struct inbox *i)
         r = set_up(i);
     if (r >= 0)
         r = prepare_all(i);
-    if (r >= 0 && stat(i->wal_path, &i->wal) < 0)
+    if (r >= 0 && (stat(i->wal_path, &i->wal) < 0 || stat(i->shm_path, &i->shm) < 0))
         r = -errno;
     return r < 0 ? r : inbox_maintain_begin(i);
 }
