@@ -2,21 +2,15 @@
 
 import os
 import signal
-import sqlite3
 
 import pytest
 from harness import FILE_ID, Vodhook, request, upload, wait_until
+from inbox import ask, change
 
 
 @pytest.fixture
 def inbox(tmp_path):
     return tmp_path / "inbox.db"
-
-
-def ask(inbox, sql, *values):
-    """The rows of a query, read while vodhook has the file open."""
-    with sqlite3.connect(f"file:{inbox}?mode=ro", uri=True) as db:
-        return db.execute(sql, values).fetchall()
 
 
 def test_the_start_line_names_the_file(start, inbox):
@@ -127,8 +121,7 @@ def test_old_events_go_and_the_newest_stay(start, inbox):
     for n in range(3):
         vodhook.post(upload(n))
     vodhook.stop()
-    with sqlite3.connect(inbox) as db:
-        db.execute("UPDATE event SET received = received - 40 * 86400 * 1000000 WHERE id < 3")
+    change(inbox, "UPDATE event SET received = received - 40 * 86400 * 1000000 WHERE id < 3")
     start(inbox=inbox)
     wait_until(lambda: ask(inbox, "SELECT id FROM event") == [(3,)], "old events are gone")
     assert ask(inbox, "SELECT event_id FROM event_file") == [(3,)]
@@ -151,7 +144,6 @@ def test_a_disk_with_little_room_is_said_at_the_start(start, inbox):
 
 
 def test_a_newer_or_another_database_is_left_alone(inbox):
-    with sqlite3.connect(inbox) as db:
-        db.execute("CREATE TABLE t (a)")
+    change(inbox, "CREATE TABLE t (a)")
     with pytest.raises(AssertionError, match="another program"):
         Vodhook(inbox=inbox)

@@ -4,13 +4,13 @@ import os
 import random
 import re
 import shutil
-import sqlite3
 import subprocess
 import threading
 import time
 
 import pytest
 from harness import PROGRAM, SANITIZED, Client, request, upload
+from inbox import ask
 
 ROUNDS = 100 if os.environ.get("VODHOOK_LONG") == "1" else 10
 
@@ -50,13 +50,11 @@ def test_what_was_answered_before_a_kill_is_there(start, tmp_path):
         for poster in posters:
             poster.join(30)
             answered += poster.answered
-        with sqlite3.connect(inbox) as db:
-            assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-            recorded = [file_id for file_id, in db.execute("SELECT file_id FROM event_file JOIN event ON id = event_id")]
-            n_events, = db.execute("SELECT count(*) FROM event").fetchone()
+        assert ask(inbox, "PRAGMA integrity_check") == [("ok",)]
+        recorded = [file_id for file_id, in ask(inbox, "SELECT file_id FROM event_file JOIN event ON id = event_id")]
         lost = set(answered) - set(recorded)
         assert not lost, f"round {round_}: {len(lost)} of {len(answered)} answered events are gone: {sorted(lost)[:3]}"
-        assert len(recorded) == len(set(recorded)) == n_events
+        assert len(recorded) == len(set(recorded)) == ask(inbox, "SELECT count(*) FROM event")[0][0]
     assert len(answered) > ROUNDS * 4
 
 
@@ -130,6 +128,5 @@ def test_an_error_of_the_disk_is_held_out(start, tmp_path):
     vodhook.err.find("can be written again")
     vodhook.stop()
     assert not [line for line in vodhook.err.seen if "Failed" in line][1:]
-    with sqlite3.connect(inbox) as db:
-        assert db.execute("SELECT count(*), sum(seen) FROM event").fetchone() == (20, 20)
-        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert ask(inbox, "SELECT count(*), sum(seen) FROM event") == [(20, 20)]
+    assert ask(inbox, "PRAGMA integrity_check") == [("ok",)]
