@@ -174,13 +174,18 @@ static bool any_ready(const struct http *h)
     return false;
 }
 
-/* Runs the library until it has nothing to do, and records what became complete meanwhile in one go. */
+/* Runs the library until it has nothing to do, and records what became complete meanwhile in one go: also
+ * what arrived while that was read, so that clients that were answered a moment ago share one commit with
+ * those that were not. One that is alone waits for an epoll_wait() that finds nothing. */
 void http_round(struct http *h)
 {
     for (int i = 0; i < ROUNDS_MAX && any_ready(h); i++) {
+        size_t before = h->uncommitted;
         for (size_t d = 0; d < h->n_daemons; d++)
             if (h->daemons[d].ready)
                 daemon_run(&h->daemons[d]);
+        for (size_t d = 0; h->uncommitted > before && d < h->n_daemons; d++)
+            h->daemons[d].ready = true;
         if (!any_ready(h) || i == ROUNDS_MAX - 2)
             commit_round(h);
     }

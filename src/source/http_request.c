@@ -274,6 +274,8 @@ static void connection_opened(struct http_daemon *d, struct MHD_Connection *mhd,
 static void connection_explain(struct http *h, struct connection *c)
 {
     bool reading = c->step == STEP_BEGIN || c->step == STEP_COLLECT;
+    if (!reading && c->served && !h->refused_with)
+        return; /* as most do: what the kernel knows of it need not be asked */
     bool client_ended;
     bool sent = connection_sent_bytes(c, &client_ended);
     bool begun = c->step == STEP_IDLE && (c->served ? h->refused_with != 0 : sent);
