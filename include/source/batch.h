@@ -14,8 +14,7 @@ enum { BATCH_MAX = 16 /* events a pull, handles a confirm. Source: API, PullEven
 void batch_request(struct buffer *to, int64_t sub_app_id);
 
 /* Finds the events in the response of PullEvents. Returns 0 and the array's raw text, walked with
- * json_next(); data NULL where there are none: without EventSet, with a null or an empty one. -EBADMSG where
- * EventSet is something else. */
+ * json_next(); data NULL where EventSet is null or empty. -EBADMSG where there is none. */
 int batch_events(struct slice response, struct slice *ret);
 
 /* The handle of an event, raw, quotes included. Returns false where it has none that can be confirmed. */

@@ -9,7 +9,7 @@
 enum {
     CLOUD_TIMEOUT =
         10, /* seconds of a call; VOD holds PullEvents back for up to 5. Source: API, PullEvents */
-    CLOUD_REPLY_MAX = 64 * 1024 * 1024 /* bytes of an answer: 16 events of several MiB */
+    CLOUD_REPLY_MAX = 32 * 1024 * 1024 /* bytes of an answer: 16 events of 2 MiB */
 };
 
 struct cloud_config {

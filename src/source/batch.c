@@ -18,9 +18,7 @@ int batch_events(struct slice response, struct slice *ret)
 {
     struct slice set, rest, event;
     *ret = (struct slice){0};
-    if (!json_member(response, "EventSet", &set) || set.data[0] == 'n')
-        return 0;
-    if (set.data[0] != '[')
+    if (!json_member(response, "EventSet", &set) || (set.data[0] != '[' && set.data[0] != 'n'))
         return -EBADMSG;
     rest = set;
     if (json_next(&rest, &event))

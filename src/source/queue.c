@@ -317,7 +317,7 @@ static enum pace_outcome pull(struct queue *q, int64_t *ret_began)
     struct slice events = {0};
     int r = call(q, "PullEvents", buffer_slice(&q->request), ret_began);
     if (r == REPLY_DONE && (r = batch_events(q->reply.response, &events)) < 0)
-        snprintf(q->reply.message, sizeof q->reply.message, "EventSet is no array");
+        snprintf(q->reply.message, sizeof q->reply.message, "there is no EventSet in the answer");
     if (r == -ECANCELED && stopping(q))
         return PACE_EMPTY;
     q->stats.empty = r == REPLY_NOTHING || (r == REPLY_DONE && !events.data);

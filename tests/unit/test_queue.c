@@ -159,7 +159,7 @@ static void test_empty_queues(void **state)
         {"PullEvents", REPLY_NOTHING, "ResourceNotFound", 0, 0},
         {"PullEvents", REPLY_DONE, "{\"EventSet\":null}", 0, 0},
         {"PullEvents", REPLY_DONE, EVENTS(""), 5 * SECOND, 0},
-        {"PullEvents", REPLY_DONE, "{\"RequestId\":\"r\"}", 0, 0},
+        {"PullEvents", REPLY_NOTHING, "ResourceNotFound", 0, 0},
     };
     START(found_nothing, false);
     expect_all_called(0);
@@ -401,6 +401,7 @@ static void test_batch_bodies(void **state)
     assert_true(slice_equal(buffer_slice(&b), slice_of("{\"EventHandles\":[\"a\\u0041\"]}")));
     buffer_done(&b);
     assert_int_equal(batch_events(slice_of("{\"EventSet\":{}}"), &set), -EBADMSG);
+    assert_int_equal(batch_events(slice_of("{\"RequestId\":\"r\"}"), &set), -EBADMSG);
     assert_int_equal(batch_events(slice_of("{\"EventSet\":[ ]}"), &set), 0);
     assert_null(set.data);
     assert_false(batch_handle(slice_of("{\"EventHandle\":\"\"}"), &handle));
