@@ -22,6 +22,9 @@ char *outputs_inbox_default(void);
 /* Whether stdout is to be coloured: a terminal that can, and no NO_COLOR. */
 bool outputs_color(void);
 
+/* Returns 0, or -EINVAL, logged, when the outputs asked for do not go together. */
+int outputs_check(const struct options *o);
+
 /* Makes the sinks: those of --output, or journal where systemd connected stdout to it, else text; and the
  * inbox, which is then required; without an inbox the journal is. Returns 0; -EINVAL when the settings are
  * wrong (configuration) or another negative errno, logged. */

@@ -86,6 +86,14 @@ static int make_inbox(const struct options *o, char **ret_path, struct sink **re
     return r;
 }
 
+int outputs_check(const struct options *o)
+{
+    struct wanted w = outputs_wanted(o);
+    if (w.text && w.json)
+        return log_error_errno(EINVAL, "--output text and --output json both write to stdout: choose one");
+    return 0;
+}
+
 int outputs_new(const struct options *o, struct outputs *ret)
 {
     struct wanted w = outputs_wanted(o);
@@ -93,9 +101,9 @@ int outputs_new(const struct options *o, struct outputs *ret)
     cleanup_free char *inbox_path = NULL;
     struct sink *others[3];
     size_t n = 0;
-    int r = 0;
-    if (w.text && w.json)
-        return log_error_errno(EINVAL, "--output text and --output json both write to stdout: choose one");
+    int r = outputs_check(o);
+    if (r < 0)
+        return r;
     if (w.text && (r = make_stdout(o, false, &text)) < 0)
         return r;
     if (w.json && (r = make_stdout(o, true, &json)) < 0)

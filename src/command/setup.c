@@ -12,6 +12,7 @@
 #include "command/commands.h"
 #include "command/help.h"
 #include "command/keys.h"
+#include "command/outputs.h"
 #include "command/secret.h"
 
 static int read_config(struct options *o)
@@ -69,6 +70,8 @@ static int check_settings(enum command command, const struct options *o)
         return EXIT_CONFIGURATION;
     file = command & (COMMAND_PULL | COMMAND_SETTINGS) ? options_string(o, "credentials") : NULL;
     if (file && keys_read_file(file, &keys) < 0)
+        return EXIT_CONFIGURATION;
+    if (command & (COMMAND_LISTEN | COMMAND_PULL) && outputs_check(o) < 0)
         return EXIT_CONFIGURATION;
     puts("The configuration is fine");
     return EXIT_SUCCESS;
