@@ -6,10 +6,11 @@ import pty
 import re
 import socket
 import subprocess
+import tempfile
 import tty
 
 import pytest
-from harness import FILE_ID, WAIT, Lines, upload
+from harness import FILE_ID, PROGRAM, WAIT, Client, Lines, environment, request, upload
 
 FAILED = json.dumps({"EventType": "PullComplete", "PullCompleteEvent": {
     "TaskId": "t", "FileId": FILE_ID, "Status": "FINISH", "ErrCode": 70000, "Message": "internal"}}).encode()
@@ -198,6 +199,27 @@ def test_a_reader_that_stalls(start, kind):
     assert 4194304 - 400000 < sum(got.values()) < 4194304 + 400000, "4M, and what the kernel holds"
     assert len(said(vodhook, "does not keep up")) == 1
     assert vodhook.stop()["events"] == sent + 1
+
+
+def test_a_reader_of_everything_that_stalls():
+    """vodhook 2>&1 | less: what the program has to say of that reader cannot wait for him either."""
+    reading, writing = os.pipe()
+    with tempfile.TemporaryDirectory() as folder:
+        vodhook = subprocess.Popen([PROGRAM, "--listen=127.0.0.1:0", "--inbox=none", f"--config={os.devnull}"],
+                                   env=environment(folder), stdin=subprocess.DEVNULL, stdout=writing, stderr=writing)
+        try:
+            address = ("127.0.0.1", int(re.search(rb"on port (\d+)", os.read(reading, 65536))[1]))
+            for i in range(100):
+                with Client(address) as good, Client(address) as bad:
+                    bad.offer(b"GET / HTTP/2.0\r\n\r\n").ended()
+                    assert good.send(request(body=upload(i, name="x" * 50000))).answer().status == 200
+            vodhook.terminate()
+            assert vodhook.wait(WAIT) == 0
+        finally:
+            vodhook.kill()
+            vodhook.wait()
+            os.close(reading)
+            os.close(writing)
 
 
 def test_output_buffer(start):

@@ -213,6 +213,12 @@ def test_an_error_in_the_configuration(config, line, what):
         assert "Started" not in done.stdout
 
 
+@pytest.mark.parametrize("arguments", [[], ["--check"]], ids=["start", "--check"])
+def test_two_formats_for_one_stdout(arguments):
+    done = run("--output=text", "--output=json", "--inbox=none", "--listen=127.0.0.1:0", *arguments)
+    assert done.returncode == 78 and done.stdout == "" and "both" in done.stderr
+
+
 def test_every_error_is_shown(config):
     path = config("nonsense = 1\nmax-body = x\n")
     done = run("--check", f"--config={path}")
