@@ -1,0 +1,282 @@
+"""vodhook events: looking into the inbox, and following it."""
+
+import contextlib
+import json
+import os
+import pwd
+import re
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+from harness import PROGRAM, WAIT, Client, Lines, environment, request, run, upload
+from inbox import ask, change
+
+HEAD = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d (\S+)")
+
+
+def task(file_id, number, code=0):
+    return json.dumps({"EventType": "PullComplete", "PullCompleteEvent": {
+        "TaskId": f"1500000001-pull-{number}", "Status": "FINISH", "ErrCode": code, "FileId": file_id}}).encode()
+
+
+def deleted(*file_ids):
+    return json.dumps({"EventType": "FileDeleted", "FileDeleteEvent": {"FileIdSet": file_ids}}).encode()
+
+
+BODIES = [deleted("1"), task("1", 1), upload(1), upload(2), task("2", 2, 70000), b'{"EventType": "half', upload(3)]
+
+
+@pytest.fixture
+def inbox(tmp_path):
+    return tmp_path / "inbox.db"
+
+
+@pytest.fixture
+def filled(start, inbox):
+    """An inbox with seven rows, the last of them refused, that a listener has open."""
+    one = start("--path=/right", inbox=inbox)
+    for body in BODIES:
+        one.post(body, target="/wrong" if body == BODIES[-1] else "/right")
+    one.shown_lines = [one.line() for _ in BODIES]
+    # A second apart, so that times mean something.
+    change(inbox, "UPDATE event SET received = 1764000000000000 + id * 1000000")
+    return one
+
+
+def look(inbox, *options, output="json"):
+    done = run("events", f"--config={os.devnull}", f"--inbox={inbox}", f"--output={output}", *options)
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    return done.stdout
+
+
+def ids(inbox, *options):
+    """The places in BODIES of what is found."""
+    bodies = [row for row, in ask(inbox, "SELECT id FROM event ORDER BY id")]
+    found = [json.loads(line)["time"] for line in look(inbox, *options).splitlines()]
+    return [bodies.index(int(text[17:19]) or 60) + 1 for text in found]
+
+
+def test_a_line_of_json_is_the_one_that_the_listener_wrote(filled, inbox):
+    for line, shown in zip(look(inbox).splitlines(), filled.shown_lines):
+        mine, theirs = json.loads(line), json.loads(shown)
+        if theirs["kind"] == "request":  # what was sent beside the body is not kept
+            theirs.update(method=None, target=None, headers=None, summary=mine["summary"])
+        theirs["time"] = mine["time"]
+        assert mine == theirs
+        if theirs["kind"] == "event":
+            assert line.split('"kind"')[1] == shown.split('"kind"')[1]
+
+
+def test_raw_is_what_arrived(filled, inbox):
+    assert look(inbox, output="raw").encode() == b"\n".join([*BODIES[:-1], b""])
+
+
+@pytest.mark.parametrize("options, expected", [
+    ([], [1, 2, 3, 4, 5, 6]),
+    (["--reverse"], [6, 5, 4, 3, 2, 1]),
+    (["--limit=2"], [1, 2]),
+    (["--limit=2", "--reverse"], [6, 5]),
+    (["--refused"], [7]),
+    (["--type=NewFileUpload"], [3, 4]),
+    (["--task-id=1500000001-pull-2"], [5]),
+    (["--result=failed"], [5]),
+    (["--source=pull"], []),
+    (["--source=push", "--result=ok"], [1, 2, 3, 4]),
+    (["--since=2025-11-24T16:00:03Z", "--until=2025-11-24T16:00:05Z"], [3, 4]),
+    (["--since=-1h"], []),
+    (["--until=today"], [1, 2, 3, 4, 5, 6]),
+    (["--file-id=1"], [3, 2, 1]),
+    (["--file-id=1", "--reverse"], [1, 2, 3]),
+    (["--file-id=9"], []),
+], ids=lambda v: " ".join(map(str, v)))
+def test_options_choose(filled, inbox, options, expected):
+    assert ids(inbox, *options) == expected
+    assert look(inbox, "--count", *options) == f"{len(expected)}\n"
+
+
+def test_a_file_reads_as_its_life(filled, inbox):
+    lines = [line for line in look(inbox, "--file-id=1", output="text").splitlines() if not line.startswith("    ")]
+    assert [HEAD.match(line)[1] for line in lines[::2]] == ["NewFileUpload", "PullComplete", "FileDeleted"]
+    assert lines[1::2] == ["  ... 1.000 s earlier", "  ... 1.000 s earlier"]
+
+
+def test_the_same_after_the_service_has_stopped(filled, inbox):
+    filled.stop()
+    assert ids(inbox) == [1, 2, 3, 4, 5, 6]
+    assert os.path.exists(f"{inbox}-wal")
+
+
+@pytest.mark.parametrize("options", [["--since=soon"], ["--until=2026-02-30"], ["--limit=0"], ["--output=xml"], ["--result=bad"],
+                                     ["--follow", "--reverse"], ["--follow", "--count"], ["operand"]], ids=" ".join)
+def test_wrong_usage(filled, inbox, options):
+    done = run("events", f"--config={os.devnull}", f"--inbox={inbox}", *options)
+    assert done.returncode == 2 and done.stderr and not done.stdout
+
+
+def test_where_no_inbox_is(tmp_path):
+    done = run("events", f"--config={os.devnull}", f"--inbox={tmp_path}/none.db")
+    assert done.returncode == 1 and f"There is no inbox {tmp_path}/none.db" in done.stderr
+    (tmp_path / "text").write_text("no database\n" * 100)
+    done = run("events", f"--config={os.devnull}", f"--inbox={tmp_path}/text")
+    assert done.returncode == 1 and ".recover" in done.stderr
+
+
+@pytest.mark.skipif(os.path.exists("/var/lib/vodhook"), reason="the service is installed here")
+def test_by_default_the_users_own_is_read(start):
+    vodhook = start(inbox=None)
+    vodhook.post(upload())
+    home = {"XDG_STATE_HOME": f"{vodhook.folder.name}/state"}
+    assert run("events", f"--config={os.devnull}", "--count", env=home).stdout == "1\n"
+
+
+# --- Following ---------------------------------------------------------------------------------------------------
+
+@contextlib.contextmanager
+def following(inbox, *options, wrap=()):
+    with subprocess.Popen([*wrap, PROGRAM, "events", f"--config={os.devnull}", f"--inbox={inbox}", "--follow", "--output=json",
+                           *options], stdout=subprocess.PIPE, env=environment("/nonexistent")) as process:
+        lines = Lines(process.stdout, "follow")
+        lines.process = process
+        try:
+            yield lines
+        finally:
+            process.kill()
+
+
+def test_new_events_follow_the_old_within_a_tenth_of_a_second(filled, inbox):
+    with following(inbox) as lines:
+        for _ in range(6):
+            lines.next()
+        took = []
+        for n in range(10):
+            began = time.monotonic()
+            filled.post(upload(100 + n), target="/right")
+            assert json.loads(lines.next())["file_id"] == str(100 + n)
+            took.append(time.monotonic() - began)
+    assert sorted(took)[5] < 0.1
+
+
+def test_a_filter_holds_for_what_follows_too(filled, inbox):
+    with following(inbox, "--type=PullComplete", "--since=-1h", "--limit=2") as lines:
+        filled.post(upload(100), target="/right")
+        filled.post(task("100", 100), target="/wrong")
+        filled.post(task("100", 101), target="/right")
+        filled.post(task("100", 101), target="/right")
+        filled.post(task("100", 102), target="/right")
+        assert [json.loads(lines.next())["task_id"] for _ in range(2)] == ["1500000001-pull-101", "1500000001-pull-102"]
+        assert lines.process.wait(WAIT) == 0
+
+
+def test_it_goes_on_when_the_service_restarts_and_the_file_is_replaced(start, inbox):
+    first = start(inbox=inbox)
+    first.post(upload(1))
+    with following(inbox) as lines:
+        assert json.loads(lines.next())["file_id"] == "1"
+        first.stop()
+        second = start(inbox=inbox)
+        second.post(upload(2))
+        assert json.loads(lines.next())["file_id"] == "2"
+        inbox.rename(f"{inbox}.old")
+        second.post(upload(3))
+        assert json.loads(lines.next())["file_id"] == "3"
+
+
+def test_idle_it_looks_at_most_ten_times_a_second(filled, inbox):
+    """Each look asks whether the file is still the same one: system calls count the looks."""
+    if not shutil.which("strace"):
+        pytest.skip("strace is not there")
+    with following(inbox) as lines:
+        for _ in range(6):
+            lines.next()
+        time.sleep(0.5)  # until nothing has happened for a while
+        counted = subprocess.run(["timeout", "-s", "INT", "3", "strace", "-c", "-p", str(lines.process.pid)],
+                                 stderr=subprocess.PIPE, text=True).stderr
+    stats = re.search(r"(\d+)(?: +\d+)? +(?:newfstatat|stat)$", counted, re.M)
+    if not stats:
+        pytest.skip("strace may not trace")
+    assert 10 <= int(stats[1]) <= 31
+
+
+def test_a_reader_that_has_seen_enough_ends_it(filled, inbox):
+    with following(inbox) as lines:
+        for _ in range(6):
+            lines.next()
+    process = subprocess.Popen([PROGRAM, "events", f"--config={os.devnull}", f"--inbox={inbox}", "--follow"],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment("/nonexistent"))
+    process.stdout.read(1)
+    process.stdout.close()
+    assert process.wait(WAIT) in (0, -signal.SIGPIPE)
+    assert process.stderr.read() == b""
+    process.stderr.close()
+
+
+# --- Who may look ------------------------------------------------------------------------------------------------
+
+@pytest.fixture
+def shared():
+    """A folder as systemd makes it for the service, and a program that others may run."""
+    if os.geteuid() != 0 or not shutil.which("setpriv"):
+        pytest.skip("only root can become others")
+    owner = pwd.getpwnam("games")
+    folder = subprocess.run(["mktemp", "-d", "/tmp/vodhook-e2e-XXXXXX"], stdout=subprocess.PIPE, text=True).stdout.strip()
+    os.chmod(folder, 0o755)
+    shutil.copy(PROGRAM, f"{folder}/vodhook")
+    os.mkdir(f"{folder}/state", 0o750)
+    os.chown(f"{folder}/state", owner.pw_uid, owner.pw_gid)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def as_user(name, *groups):
+    groups = [f"--groups={','.join(groups)}"] if groups else ["--clear-groups"]
+    return ["setpriv", f"--reuid={name}", f"--regid={pwd.getpwnam(name).pw_gid}", *groups, "--"]
+
+
+def count_as(who, folder):
+    return subprocess.run([*who, f"{folder}/vodhook", "events", f"--config={os.devnull}", f"--inbox={folder}/state/inbox.db",
+                           "--count"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          env=environment("/nonexistent"))
+
+
+class Service:
+    """A listener of the owner's, which cannot reach a notify socket of ours."""
+
+    def __init__(self, folder):
+        self.process = subprocess.Popen(
+            [*as_user("games"), f"{folder}/vodhook", f"--config={os.devnull}", "--listen=127.0.0.1:0", "--output=none",
+             f"--inbox={folder}/state/inbox.db"], stderr=subprocess.PIPE, env=environment("/nonexistent"),
+            preexec_fn=lambda: os.umask(0o027))
+        self.err = Lines(self.process.stderr, "stderr")
+        self.address = ("127.0.0.1", int(self.err.find(r"Started httpserver on port (\d+)")[1]))
+
+    def post(self, body):
+        with Client(self.address) as client:
+            assert client.send(request(body=body)).answer().status == 200
+
+    def end(self, number):
+        self.process.send_signal(number)
+        self.process.wait(WAIT)
+
+
+def test_members_of_the_group_may_look_and_others_are_told_which(shared):
+    member, stranger = as_user("nobody", "games"), as_user("nobody")
+    inbox = f"{shared}/state/inbox.db"
+    service = Service(shared)
+    try:
+        service.post(upload(1))
+        assert count_as(member, shared).stdout == "1\n"
+        refused = count_as(stranger, shared)
+        assert refused.returncode == 1 and "usermod -aG games nobody" in refused.stderr
+        service.end(signal.SIGTERM)
+        assert count_as(member, shared).stdout == "1\n"
+        service = Service(shared)
+        service.post(upload(2))
+    finally:
+        service.end(signal.SIGKILL)
+    assert count_as(member, shared).stdout == "2\n"
+    change(inbox, "DELETE FROM event WHERE id = 1")  # root's own program takes log and index away when it closes
+    assert not os.path.exists(f"{inbox}-wal")
+    assert count_as(member, shared).stdout == "1\n"
