@@ -19,7 +19,7 @@ def large(tmp_path_factory):
     """Made by a listener, so that its tables are the real ones, and filled without their indexes, which is faster."""
     folder = tmp_path_factory.mktemp("large")
     inbox = folder / "inbox.db"
-    done = run("listen", f"--config={os.devnull}", "--listen=unix:/nonexistent/socket", f"--inbox={inbox}")
+    done = run("listen", f"--config={os.devnull}", f"--listen=unix:{folder}/none/socket", f"--inbox={inbox}")
     assert done.returncode == 1, done.stderr  # it began the inbox, and had nowhere to listen
     with contextlib.closing(sqlite3.connect(inbox, isolation_level=None)) as db:
         for setting in "synchronous=OFF", "cache_size=-200000", "temp_store=MEMORY":
