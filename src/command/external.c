@@ -42,9 +42,9 @@ int command_external(int argc, char *argv[])
     args[0] = name;
     memcpy(args + 1, argv, (size_t)argc * sizeof *args);
     execv(path, args);
-    log_error_errno(errno,
-                    "Failed to start %s, which vodhook %s is done by: %m. It is installed with vodhook, and "
-                    "built beside it",
-                    path, argv[0]);
+    log_error_errno(
+        errno,
+        "vodhook %s needs the program %s, which cannot be started: %m. Install vodhook anew, or build it",
+        argv[0], path);
     return EXIT_FAILURE;
 }

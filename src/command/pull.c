@@ -40,7 +40,8 @@ struct pull {
     bool pulling;        /* the call under way is PullEvents */
     int64_t maintain_at; /* monotonic microseconds, as all below */
     int64_t status_at, progress_at;
-    int64_t ping_every; /* of the watchdog; INT64_MAX without one */
+    int64_t ping_every; /* a quarter of what the watchdog waits; INT64_MAX without one */
+    int64_t ping_at;
     bool shows_progress;
     const char *trouble; /* that the last STATUS= told of */
 };
@@ -151,8 +152,10 @@ static void show_progress(struct pull *p, int64_t now)
 static int64_t do_chores(struct pull *p, int *ret_fd)
 {
     int64_t now = clock_now(CLOCK_MONOTONIC);
-    if (p->ping_every != INT64_MAX)
+    if (p->ping_every != INT64_MAX && now >= p->ping_at) {
         sd_notify(0, "WATCHDOG=1");
+        p->ping_at = now + p->ping_every;
+    }
     int flushed = recorder_flush(p->outputs.recorder);
     *ret_fd = flushed > 0 ? flushed : -1;
     if (now >= p->maintain_at) {
@@ -163,7 +166,7 @@ static int64_t do_chores(struct pull *p, int *ret_fd)
     show_progress(p, now);
     int64_t due = earlier(p->maintain_at, p->status_at);
     if (p->ping_every != INT64_MAX)
-        due = earlier(due, now + p->ping_every);
+        due = earlier(due, p->ping_at);
     return flushed < 0 ? earlier(due, now + STALLED_RETRY) : due;
 }
 
@@ -266,7 +269,7 @@ static int run(struct pull *p, const struct options *o)
     if (r < 0 || (r = make_queue(p, o)) < 0)
         return r;
     if (sd_watchdog_enabled(0, &watchdog) > 0)
-        p->ping_every = (int64_t)watchdog / 3;
+        p->ping_every = (int64_t)watchdog / 4;
     p->shows_progress = options_flag(o, "once") && isatty(STDERR_FILENO);
     print_start_line(p);
     sd_notify(0, "READY=1");
