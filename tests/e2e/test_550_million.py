@@ -70,7 +70,7 @@ def test_it_starts_in_a_tenth_of_a_second_even_after_a_kill(start, large):
                 client.send(request(body=upload(time.monotonic_ns())))
                 assert client.answer().status == 200
         vodhook.kill()
-    assert min(took) < (1 if SANITIZED else 0.1)
+    assert min(took) - quickest(5, lambda: run("--version")) < (1 if SANITIZED else 0.1)
 
 
 def test_following_is_unaffected(start, large):
