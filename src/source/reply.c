@@ -47,8 +47,10 @@ static enum reply_kind kind_of(const char *code)
         "InvalidParameter",  "MissingParameter",      "UnknownParameter",
         "InvalidAction",     "NoSuchVersion",         "NoSuchProduct",
         "UnsupportedRegion", "UnsupportedProtocol",   "FailedOperation.InvalidVodUser",
+        "ResourceNotFound",
     };
-    if (code_is(code, "ResourceNotFound"))
+    /* Alone it means an empty queue; ResourceNotFound.UserNotExist does not. */
+    if (strcmp(code, "ResourceNotFound") == 0)
         return REPLY_NOTHING;
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
         if (code_is(code, refused[i]))
@@ -127,6 +129,8 @@ static const struct {
     {"AuthFailure", ABOUT_KEY, "check the key id ", " in the console (CAM, API keys), then restart"},
     {"FailedOperation.InvalidVodUser", ABOUT_KEY, "the account of the key id ",
      " has no VOD: activate it in the console, or use the key of the account that has"},
+    {"ResourceNotFound", ABOUT_KEY, "what it names does not exist for the account of the key id ",
+     ": activate VOD in the console, or use the key of the account that has it"},
     {"", ABOUT_ENDPOINT, "is ", " an endpoint of the VOD API? check --endpoint"},
 };
 

@@ -64,6 +64,7 @@ static void test_kinds(void **state)
         {"InvalidParameterValue.SubAppId", REPLY_REFUSED},
         {"MissingParameter", REPLY_REFUSED},
         {"FailedOperation.InvalidVodUser", REPLY_REFUSED},
+        {"ResourceNotFound.UserNotExist", REPLY_REFUSED},
         {"InvalidAction", REPLY_REFUSED},
         {"NoSuchVersion", REPLY_REFUSED},
         {"UnsupportedRegion", REPLY_REFUSED},
