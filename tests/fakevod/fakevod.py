@@ -326,7 +326,8 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
     request_queue_size = 128
 
     def handle_error(self, request, client_address):
-        pass  # a client that went away
+        if not isinstance(sys.exc_info()[1], (OSError, ssl.SSLError)):  # not just a client that went away
+            super().handle_error(request, client_address)
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
