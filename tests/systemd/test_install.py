@@ -27,7 +27,8 @@ def files_of(root):
 def expected(prefix):
     completions = pkg_config("completionsdir", "bash-completion", "/usr/share/bash-completion/completions")
     files = {
-        f"{prefix}/bin/vodhook", f"{prefix}/share/man/man1/vodhook.1",
+        f"{prefix}/bin/vodhook",
+        *(f"{prefix}/share/man/man1/{page.name}" for page in (TREE / "src/command").glob("*.1")),
         f"{prefix}/share/doc/vodhook/examples/vodhook.conf.example",
         f"{prefix}/share/doc/vodhook/examples/sign-key.conf.example",
         f"{UNITDIR}/vodhook.service", f"{UNITDIR}/vodhook.socket",
