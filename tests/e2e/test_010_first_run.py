@@ -2,6 +2,7 @@
 
 import ctypes
 import errno
+import fcntl
 import os
 import platform
 import re
@@ -31,7 +32,6 @@ def port_8080():
 
 
 def loopback_up():
-    import fcntl
     siocsifflags, up, running = 0x8914, 0x1, 0x40
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
         fcntl.ioctl(s, siocsifflags, struct.pack("16sh14x", b"lo", up | running))
@@ -54,11 +54,10 @@ def test_without_options_it_is_the_tutorials_receiver(start, port_8080, command)
 
 def test_both_families_on_one_port(start):
     vodhook = start(listen=":0")
-    for host, shown in ("127.0.0.1", "127.0.0.1"), ("::1", "[::1]"):
+    for host in "127.0.0.1", "::1":
         with Client((host, vodhook.port)) as client:
             assert client.send(request(body=upload())).answer().status == 200
             assert vodhook.record()["remote"] == client.name
-            assert client.name.startswith(shown)
 
 
 def without_ipv6():

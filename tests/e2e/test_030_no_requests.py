@@ -68,6 +68,7 @@ def test_a_request_that_is_cut_short(start, data):
     counts = vodhook.stop()
     assert (counts["broken"], counts["events"], counts["requests"], counts["unreadable"]) == (1, 0, 0, 0)
     assert vodhook.out.rest() == []
+    assert len([line for line in vodhook.err.seen if "127.0.0.1" in line or "libmicrohttpd" in line]) == 1
 
 
 def test_healthz_is_neither_logged_nor_counted(vodhook):

@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from harness import FILE_ID, TREE, event_text, squeezed, upload
+from harness import FILE_ID, TREE, Vodhook, event_text, squeezed, upload
 
 FIXTURES = sorted((TREE / "tests/fixtures/events").rglob("*.json"))
 
@@ -22,7 +22,6 @@ def test_there_are_fixtures():
 @pytest.fixture(scope="module")
 def shown_fixtures():
     """The JSON line of every fixture, all from one run."""
-    from harness import Vodhook
     vodhook = Vodhook()
     try:
         lines = {}
@@ -155,7 +154,8 @@ RESULTS = {
     "no code": (pull(), "ok"),
     "extended code": (of("EditMediaComplete", "EditMediaCompleteEvent", Status="FINISH", ErrCode=0,
                          ErrCodeExt="InvalidInput"), "failed"),
-    "empty extended code": (of("EditMediaComplete", "EditMediaCompleteEvent", Status="FINISH", ErrCode=0, ErrCodeExt=""), "ok"),
+    "empty extended code": (of("EditMediaComplete", "EditMediaCompleteEvent", Status="FINISH", ErrCode=0,
+                               ErrCodeExt=""), "ok"),
     "waiting": (pull(Status="WAITING"), "pending"),
     "processing": (pull(Status="PROCESSING", Progress=30), "pending"),
     "processing and a code": (pull(Status="PROCESSING", ErrCode=40000), "failed"),
@@ -181,10 +181,13 @@ RESULTS = {
     "unknown type": (of("SomethingNew", "SomethingNewEvent", FileId="1"), "unknown"),
     "unknown type that finished": (of("SomethingNew", "SomethingNewEvent", Status="FINISH"), "ok"),
     "unknown type that failed": (of("SomethingNew", "SomethingNewEvent", Status="FINISH", ErrCode=4, Message="x"), "failed"),
-    "SUCCESS": (of("DescribeFileAttributesComplete", "DescribeFileAttributesCompleteEvent", Status="SUCCESS", ErrCode=0), "ok"),
-    "FAIL": (of("DescribeFileAttributesComplete", "DescribeFileAttributesCompleteEvent", Status="FAIL", ErrCode=0), "failed"),
+    "SUCCESS": (of("DescribeFileAttributesComplete", "DescribeFileAttributesCompleteEvent", Status="SUCCESS",
+                   ErrCode=0), "ok"),
+    "FAIL": (of("DescribeFileAttributesComplete", "DescribeFileAttributesCompleteEvent", Status="FAIL",
+                ErrCode=0), "failed"),
     "MPS": (of("ProcessMediaByMPSComplete", "ProcessMediaByMPSCompleteEvent", TaskId="t", Status="FINISH", ErrCode=0,
-               SubTaskSet=[{"TaskType": "MediaProcess.Transcode", "Status": "FAIL", "ErrCode": "FailedOperation"}]), "failed"),
+               SubTaskSet=[{"TaskType": "MediaProcess.Transcode", "Status": "FAIL", "ErrCode": "FailedOperation"}]),
+            "failed"),
     "restore, integer status": (of("RestoreMediaComplete", "RestoreMediaCompleteEvent", FileId="1", Status=0), "ok"),
     "restore that failed": (of("RestoreMediaComplete", "RestoreMediaCompleteEvent", FileId="1", Status=4), "failed"),
     "legacy code": (legacy("TranscodeComplete", status=-43001, message="x", vodTaskId="t", fileId="1"), "failed"),
@@ -268,7 +271,7 @@ def test_the_payload_decides_over_a_wrong_type_and_the_line_says_so(vodhook):
     assert "NewFileUpload" in record["summary"]
     record = vodhook.shown(json.dumps({"PullCompleteEvent": {"TaskId": "t", "Status": "FINISH"}}).encode())
     assert record["type"] == "PullComplete"
-    assert record["summary"] != vodhook.shown(of("PullComplete", "PullCompleteEvent", TaskId="t", Status="FINISH"))["summary"]
+    assert "missing" in record["summary"]
 
 
 def test_an_unknown_type_is_taken_in_its_stride(vodhook):
@@ -280,9 +283,9 @@ def test_an_unknown_type_is_taken_in_its_stride(vodhook):
                    "err_message": "no light", "result": "failed"}
 
 
-@pytest.mark.parametrize("body", [b"{}", b"[]", b"[1,2]", b'"text"', b"12", b"null", b'{"EventType":1}', b'{"EventType":null}',
-                                  b'[{"EventType":"NewFileUpload"}]', b'{"a":{"EventType":"NewFileUpload"}}', b"", b"a=b",
-                                  b"\x89PNG\r\n", b"  \n"])
+@pytest.mark.parametrize("body", [b"{}", b"[]", b"[1,2]", b'"text"', b"12", b"null", b'{"EventType":1}',
+                                  b'{"EventType":null}', b'[{"EventType":"NewFileUpload"}]',
+                                  b'{"a":{"EventType":"NewFileUpload"}}', b"", b"a=b", b"\x89PNG\r\n", b"  \n"])
 def test_what_is_no_event_is_a_request(vodhook, body):
     record = vodhook.shown(body)
     assert (record["kind"], record["unreadable"], record["body_bytes"]) == ("request", False, len(body))

@@ -20,8 +20,8 @@ def memory(vodhook, what="VmHWM"):
 
 def is_cut(record, size):
     """Whether it is an event that was cut: kept as its head, and flagged."""
-    return (record["kind"], record["unreadable"], record["truncated"], record["body_bytes"]) == ("request", True, True, size) \
-        and "large" in record["reason"]
+    return record["kind"] == "request" and record["unreadable"] and record["truncated"] \
+        and record["body_bytes"] == size and "large" in record["reason"]
 
 
 # --- Bodies ------------------------------------------------------------------------------------------------------

@@ -126,7 +126,7 @@ def test_a_stranger_learns_nothing(start, config, key_file):
 
 # --- The signature -------------------------------------------------------------------------------------------------
 
-def signed(key=KEY, expires=600, as_text=False, change=lambda sign: sign, **more):
+def signed(key=KEY, expires=86400, as_text=False, change=lambda sign: sign, **more):
     """An event with Sign and T."""
     t = int(time.time()) + expires
     sign = hashlib.md5(f"{key}{t}".encode()).hexdigest()
@@ -202,7 +202,8 @@ def test_path_and_signature(start, config, key_file):
 @pytest.mark.parametrize("output", ["json", "text"])
 def test_a_signature_is_never_shown(start, key_file, output):
     vodhook = start(key_file(), output=output)
-    bodies = [*GOOD.values(), signed(change=lambda s: s + "\\"), signed()[:-1], json.dumps(json.loads(signed()), indent=2).encode()]
+    bodies = [*GOOD.values(), signed(change=lambda s: s + "\\"), signed()[:-1],
+              json.dumps(json.loads(signed()), indent=2).encode()]
     signs = {json.loads(body)["Sign"] for body in GOOD.values()}
     for body in bodies:
         vodhook.post(body)

@@ -131,8 +131,9 @@ def test_help(arguments):
     (["--nonsense"], "--nonsense"), (["--listen"], "--listen"), (["--max-body=many"], "max-body"),
     (["--max-body=65M"], "max-body"), (["--max-body=-1"], "max-body"), (["--output=xml"], "output"),
     (["--listen=here"], "here"), (["--listen=127.0.0.1:65536"], "65536"), (["--listen=unix:relative"], "relative"),
-    (["--request-timeout=soon"], "request-timeout"), (["--max-connections=0"], "max-connections"), (["nonsense"], "nonsense"),
-    (["listen", "nonsense"], "nonsense"), (["--check=yes"], "check"), (["-x"], "-x"), (["--path=no-slash"], "/"),
+    (["--request-timeout=soon"], "request-timeout"), (["--max-connections=0"], "max-connections"),
+    (["nonsense"], "nonsense"), (["listen", "nonsense"], "nonsense"), (["--check=yes"], "check"), (["-x"], "-x"),
+    (["--path=no-slash"], "/"),
     (["--output="], "output"),
 ], ids=lambda value: " ".join(value) if isinstance(value, list) else None)
 def test_usage(arguments, what):
