@@ -64,8 +64,9 @@ struct inbox {
     int log_pages;  /* it has */
     int log_most;   /* after which it begins anew */
     int log_due;    /* when that is tried next */
-    int log_held;   /* from which the reader keeps it; 0 for none */
+    int log_moved;  /* so many are copied, or will be in the next step */
     int log_ending; /* steps since it was due */
+    bool log_held;  /* the reader reads */
     int64_t committed_at;
 
     /* Pruning. */
@@ -73,7 +74,7 @@ struct inbox {
     size_t n_added;      /* rows since the last time that none had to go, less those that went */
     int64_t bytes_added; /* since the last look at the size */
     bool over_size;      /* rows have to go because of their size */
-    int64_t prune_at;
+    int64_t prune_at, count_at;
     int64_t size_said; /* when it was last said that size made rows go; 0 for never */
 
     int64_t look_at_disk_at;
@@ -130,6 +131,9 @@ int64_t inbox_now(void); /* monotonic microseconds */
 int inbox_log_open(struct inbox *i);
 void inbox_log_close(struct inbox *i);
 
+/* Takes note of a commit, after which the log has so many pages. */
+void inbox_log_written(struct inbox *i, int pages);
+
 /* Moves some of the log into the database when enough of it is there. Returns 1, 0 when it is not,
  * or a negative errno. The other says when it has to be called, even if nothing is recorded until then. */
 int inbox_log_step(struct inbox *i, int64_t now);
@@ -137,7 +141,7 @@ int64_t inbox_log_next(const struct inbox *i);
 
 /* inbox_maintain.c */
 
-/* Counts what is kept apart in a file that was just opened. Returns 0 or a negative errno. */
+/* Begins anew with a file that was just opened. Returns 0 or a negative errno. */
 int inbox_maintain_begin(struct inbox *i);
 
 /* Accounts for a row that was added. */

@@ -26,7 +26,8 @@ int inbox_log_open(struct inbox *i)
     int64_t most = (int64_t)(i->config.max / LOG_SHARE / INBOX_PAGE);
     i->log_most = (int)(most < LOG_LEAST ? LOG_LEAST : most > LOG_MOST ? LOG_MOST : most);
     i->log_due = i->log_most;
-    i->log_pages = i->log_held = 0;
+    i->log_pages = i->log_moved = i->log_ending = 0;
+    i->log_held = false;
     i->file_fd = open(i->path, O_RDONLY | O_CLOEXEC);
     if (i->file_fd < 0)
         return -errno;
@@ -44,15 +45,16 @@ void inbox_log_close(struct inbox *i)
 /* Begins to read: the log is kept from its present end on. */
 static void hold(struct inbox *i)
 {
-    if (sqlite3_exec(i->reader, "BEGIN; SELECT 1 FROM sqlite_master LIMIT 1", NULL, NULL, NULL) == SQLITE_OK)
-        i->log_held = i->log_pages;
+    i->log_moved = i->log_pages;
+    i->log_held =
+        sqlite3_exec(i->reader, "BEGIN; SELECT 1 FROM sqlite_master LIMIT 1", NULL, NULL, NULL) == SQLITE_OK;
 }
 
 static void let_go(struct inbox *i)
 {
     if (!sqlite3_get_autocommit(i->reader))
         sqlite3_exec(i->reader, "ROLLBACK", NULL, NULL, NULL);
-    i->log_held = 0;
+    i->log_held = false;
 }
 
 static int copy(struct inbox *i)
@@ -78,8 +80,19 @@ static int copy_all(struct inbox *i)
 {
     let_go(i);
     i->log_ending = 0;
+    i->log_moved = i->log_pages;
     i->log_due = i->log_pages + i->log_most; /* where a reader of another's is in the way */
     return copy(i);
+}
+
+void inbox_log_written(struct inbox *i, int pages)
+{
+    if (pages <= i->log_pages) { /* it began anew */
+        i->log_due = i->log_most;
+        i->log_moved = 0;
+    }
+    i->log_pages = pages;
+    i->committed_at = inbox_now();
 }
 
 /* The whole log is copied when little of it is left to copy, and that much later than the rest; or when there
@@ -89,7 +102,7 @@ int inbox_log_step(struct inbox *i, int64_t now)
     bool due = i->log_pages >= i->log_due;
     if (i->log_held && now - i->committed_at >= IDLE)
         return copy_all(i);
-    if (i->log_pages < i->log_held + (due ? 1 : LOG_STEP))
+    if (i->log_pages < i->log_moved + (due ? 1 : LOG_STEP))
         return 0;
     if (due && i->log_ending == LOG_ENDING)
         return copy_all(i);

@@ -63,15 +63,14 @@ void inbox_added(struct inbox *i, const struct record *r)
     share->bytes += bytes;
 }
 
-int inbox_maintain_begin(struct inbox *i)
+/* Another process may have let some of it go. */
+static int count_apart(struct inbox *i)
 {
     static const char *const sql[APARTS] = {
         [APART_REFUSED] = "SELECT count(*), ifnull(sum(length(body)), 0) FROM event WHERE trust = 'refused'",
         [APART_UNREADABLE] = "SELECT count(*), ifnull(sum(length(body)), 0) FROM event WHERE type IS NULL",
     };
-    i->prune_at = 0;
-    i->n_added = 0;
-    i->bytes_added = 0;
+    i->count_at = inbox_now() + LOOK;
     for (int kind = 0; kind < APARTS; kind++) {
         sqlite3_stmt *s = NULL;
         int rc = sqlite3_prepare_v2(i->db, sql[kind], -1, &s, NULL);
@@ -87,6 +86,14 @@ int inbox_maintain_begin(struct inbox *i)
             return r;
     }
     return 0;
+}
+
+int inbox_maintain_begin(struct inbox *i)
+{
+    i->prune_at = 0;
+    i->n_added = 0;
+    i->bytes_added = 0;
+    return count_apart(i);
 }
 
 /* --- Pruning ------------------------------------------------------------------------------------------- */
@@ -180,10 +187,15 @@ static int delete_row(struct inbox *i, const struct oldest *o)
     return r;
 }
 
+static bool any_apart_full(const struct inbox *i)
+{
+    return apart_full(i, APART_REFUSED) || apart_full(i, APART_UNREADABLE);
+}
+
 /* Whether rows have to go as fast as they come. */
 static bool is_full(const struct inbox *i)
 {
-    return i->over_size || apart_full(i, APART_REFUSED) || apart_full(i, APART_UNREADABLE);
+    return i->over_size || any_apart_full(i);
 }
 
 /* Deletes what is due until the time is up. Returns 1 when more is due, 0 when nothing is, or a negative
@@ -219,6 +231,8 @@ static int prune_transaction(struct inbox *i)
 {
     bool idle = i->n_added == 0;
     int r = inbox_start(i);
+    if (r >= 0 && any_apart_full(i) && inbox_now() >= i->count_at)
+        r = count_apart(i);
     int more = r < 0 ? r : prune_rows(i);
     if (more == 0 && idle)
         more = vacuum_some(i);
@@ -247,7 +261,8 @@ static int prune(struct inbox *i)
     return r;
 }
 
-/* --- All of it ----------------------------------------------------------------------------------------- */
+/* --- All that is due
+ * ----------------------------------------------------------------------------------------- */
 
 static void look_at_disk(struct inbox *i)
 {

@@ -257,11 +257,7 @@ static int on_commit(void *userdata, sqlite3 *db, const char *name, int pages)
 {
     (void)db;
     (void)name;
-    struct inbox *i = userdata;
-    if (pages <= i->log_pages) /* it began anew */
-        i->log_due = i->log_most;
-    i->log_pages = pages;
-    i->committed_at = inbox_now();
+    inbox_log_written(userdata, pages);
     return SQLITE_OK;
 }
 
