@@ -58,8 +58,7 @@ static int complete(struct keys *k, const char *origin)
     return any;
 }
 
-/* --- A file ------------------------------------------------------------------------------------------------
- */
+/* --- A file ----------------------------------------------------------------------------------------- */
 
 /* secret-id, secret_id and secretId are the same. */
 static bool is_name(const char *text, size_t len, const char *name)
@@ -128,8 +127,7 @@ int keys_read_file(const char *path, struct keys *ret)
     return r < 0 ? r : 0;
 }
 
-/* --- Elsewhere ---------------------------------------------------------------------------------------------
- */
+/* --- Elsewhere -------------------------------------------------------------------------------------- */
 
 static int read_credentials(struct keys *ret)
 {

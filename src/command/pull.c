@@ -57,8 +57,7 @@ static int64_t earlier(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* --- Signals
- * ------------------------------------------------------------------------------------------------ */
+/* --- Signals ---------------------------------------------------------------------------------------- */
 
 static int open_signals(void)
 {
@@ -108,8 +107,7 @@ static bool give_up(void *userdata, bool receiving)
     return clock_now(CLOCK_MONOTONIC) >= p->stop_by || (p->pulling && !receiving);
 }
 
-/* --- Chores between calls
- * ----------------------------------------------------------------------------------- */
+/* --- Chores between calls --------------------------------------------------------------------------- */
 
 /* What the cloud said must not end the line, for systemd would take what follows as another message. */
 static void tell_trouble(const char *trouble)
@@ -170,8 +168,7 @@ static int64_t do_chores(struct pull *p, int *ret_fd)
     return flushed < 0 ? earlier(due, now + STALLED_RETRY) : due;
 }
 
-/* --- The queue's world
- * -------------------------------------------------------------------------------------- */
+/* --- The queue's world ------------------------------------------------------------------------------ */
 
 static void wait_until(void *userdata, int64_t until)
 {
@@ -205,8 +202,7 @@ static int64_t stop_by(void *userdata)
     return ((struct pull *)userdata)->stop_by;
 }
 
-/* --- Putting together
- * --------------------------------------------------------------------------------------- */
+/* --- Putting together ------------------------------------------------------------------------------- */
 
 static int make_queue(struct pull *p, const struct options *o)
 {

@@ -45,8 +45,7 @@ struct settings {
     bool json;
 };
 
-/* --- Calls
- * --------------------------------------------------------------------------------------------------- */
+/* --- Calls ------------------------------------------------------------------------------------------ */
 
 /* Returns 0, or -EIO after saying what is wrong. */
 static int call(struct settings *s, const char *action, struct slice body, struct reply *ret)
@@ -107,8 +106,7 @@ static int describe(struct settings *s, struct state *ret)
     return 0;
 }
 
-/* --- Showing
- * ------------------------------------------------------------------------------------------------- */
+/* --- Showing ---------------------------------------------------------------------------------------- */
 
 static void show_text(const struct state *state)
 {
@@ -172,8 +170,7 @@ static void show(const struct settings *s, const struct state *before, const str
         printf("%.*s\n", (int)b.len, b.data);
 }
 
-/* --- Changing
- * ------------------------------------------------------------------------------------------------ */
+/* --- Changing --------------------------------------------------------------------------------------- */
 
 /* The value an option asks for, or NULL where it is not given. */
 static const char *wanted(const struct settings *s, int field)
@@ -283,8 +280,7 @@ static int look(struct settings *s)
     return r;
 }
 
-/* --- The command
- * --------------------------------------------------------------------------------------------- */
+/* --- The command ------------------------------------------------------------------------------------ */
 
 static int read_sign_key(struct settings *s)
 {

@@ -30,8 +30,7 @@ struct cloud {
     time_t date; /* of the answer; -1 where it has none */
 };
 
-/* --- What libcurl calls -----------------------------------------------------------------------------------
- */
+/* --- What libcurl calls ----------------------------------------------------------------------------- */
 
 static size_t on_body(char *data, size_t size, size_t n, void *userdata)
 {
@@ -66,8 +65,7 @@ static int on_progress(void *userdata, curl_off_t down_total, curl_off_t down, c
     return c->config.give_up && c->config.give_up(c->config.userdata, down > 0);
 }
 
-/* --- Making and unmaking ----------------------------------------------------------------------------------
- */
+/* --- Making and unmaking ---------------------------------------------------------------------------- */
 
 /* Neither id nor token can end a header's line, and nothing in them goes wrong unseen. */
 static bool is_key(struct slice s)
@@ -149,8 +147,7 @@ struct cloud *cloud_free(struct cloud *c)
     return NULL;
 }
 
-/* --- A call -----------------------------------------------------------------------------------------------
- */
+/* --- A call ----------------------------------------------------------------------------------------- */
 
 /* The headers may hold a token. */
 static void headers_free(struct curl_slist *headers)

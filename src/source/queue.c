@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "event/json.h"
@@ -98,8 +99,7 @@ static void wait_until(struct queue *q, int64_t until)
         q->config.world.wait(q->config.world.userdata, until);
 }
 
-/* --- What is said -----------------------------------------------------------------------------------------
- */
+/* --- What is said ----------------------------------------------------------------------------------- */
 
 /* Says what went wrong once, until something else does, it is over, or an hour has passed. */
 static void say_trouble(struct queue *q, const char *action, int r)
@@ -133,8 +133,7 @@ static void say_recovered(struct queue *q)
     q->stats.failures = 0;
 }
 
-/* --- Calls -------------------------------------------------------------------------------------------------
- */
+/* --- Calls ------------------------------------------------------------------------------------------ */
 
 static uint32_t any_bits(void)
 {
@@ -158,8 +157,7 @@ static void expect_back(struct queue *q)
     q->back_at = now_of(q) + COMES_BACK;
 }
 
-/* --- Recording ---------------------------------------------------------------------------------------------
- */
+/* --- Recording -------------------------------------------------------------------------------------- */
 
 static struct arrival arrival_of(const struct queue *q, struct slice event, bool again)
 {
@@ -175,16 +173,17 @@ static struct arrival arrival_of(const struct queue *q, struct slice event, bool
     };
 }
 
-/* Offers every event, whatever becomes of those before it, so that the outputs beside the required one see
- * each once. Returns 0 when all of them are recorded. */
-static int put_batch(struct queue *q, struct slice events, bool again)
+/* Offers every event that is not recorded yet, whatever becomes of those before it, so that the outputs
+ * beside the required one see each once. Returns 0 when all of them are recorded. */
+static int put_batch(struct queue *q, struct slice events, bool *recorded, bool again)
 {
     struct slice event;
     enum record_kind kind;
     int result = 0;
-    while (json_next(&events, &event)) {
+    for (size_t i = 0; json_next(&events, &event); i++) {
         struct arrival a = arrival_of(q, event, again);
-        int r = intake_put(q->intake, &a, &kind);
+        int r = recorded[i] ? 0 : intake_put(q->intake, &a, &kind);
+        recorded[i] = r == 0;
         if (r < 0)
             result = r;
     }
@@ -192,23 +191,23 @@ static int put_batch(struct queue *q, struct slice events, bool again)
     return result < 0 ? result : r;
 }
 
-/* However long it takes, unless a stop is asked for: the batch is there and what is recorded of it will be
+/* However long it takes, unless a stop is asked for: the batch is there, and what is recorded of it will be
  * known when it comes back. */
-static int record_batch(struct queue *q, struct slice events)
+static int record_batch(struct queue *q, struct slice events, size_t n)
 {
-    int r = put_batch(q, events, false);
+    cleanup_free bool *recorded = calloc(n, sizeof *recorded);
+    int r = recorded ? put_batch(q, events, recorded, false) : -ENOMEM;
     q->stats.trouble = r < 0 ? "events cannot be recorded" : NULL;
-    while (r < 0 && now_of(q) + RECORD_RETRY < stop_by(q)) {
+    while (recorded && r < 0 && now_of(q) + RECORD_RETRY < stop_by(q)) {
         wait_until(q, now_of(q) + RECORD_RETRY);
-        r = put_batch(q, events, true);
+        r = put_batch(q, events, recorded, true);
     }
     if (r >= 0)
         q->stats.trouble = NULL;
     return r;
 }
 
-/* --- Confirming --------------------------------------------------------------------------------------------
- */
+/* --- Confirming ------------------------------------------------------------------------------------- */
 
 /* Copies the handles, since the answer they are in is gone with the next call. Returns how many events. */
 static size_t take_handles(struct queue *q, struct slice events)
@@ -293,15 +292,14 @@ static enum pace_outcome outcome_of_confirm(const struct queue *q, int r)
     return r == REPLY_REFUSED ? PACE_PERSISTENT : PACE_TROUBLE;
 }
 
-/* --- The loop ----------------------------------------------------------------------------------------------
- */
+/* --- The loop --------------------------------------------------------------------------------------- */
 
 static enum pace_outcome take_batch(struct queue *q, struct slice events, int64_t began)
 {
     q->window_ends = began + CONFIRM_WINDOW;
     size_t n = take_handles(q, events);
     q->stats.pulled += n;
-    int r = record_batch(q, events);
+    int r = record_batch(q, events, n);
     if (r < 0) {
         log_message(MESSAGE_UNRECORDED, LOG_WARNING, r,
                     "Not recorded and not confirmed, so that they will come again: %zu: %m", n);

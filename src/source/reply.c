@@ -29,8 +29,7 @@ bool reply_text(struct slice string, char *ret, size_t size)
     return text != NULL;
 }
 
-/* --- Which kind of error ----------------------------------------------------------------------------------
- */
+/* --- Which kind of error ---------------------------------------------------------------------------- */
 
 static bool code_is(const char *code, const char *name)
 {
@@ -88,8 +87,7 @@ int reply_read(struct slice body, long status, struct reply *ret)
     return REPLY_DONE;
 }
 
-/* --- What to do about it ----------------------------------------------------------------------------------
- */
+/* --- What to do about it ---------------------------------------------------------------------------- */
 
 static void advise_clock(struct buffer *to, int64_t skew)
 {

@@ -16,8 +16,7 @@
 
 static const int64_t SECOND = 1000000;
 
-/* --- The world
- * ---------------------------------------------------------------------------------------------- */
+/* --- The world -------------------------------------------------------------------------------------- */
 
 /* What the cloud answers to a call, after how long. */
 struct step {
@@ -131,8 +130,7 @@ static void expect_all_called(int result)
 #define EVENTS(list) "{\"EventSet\":[" list "],\"RequestId\":\"r\"}"
 #define ONE          EVENTS(UPLOAD("h1"))
 
-/* --- The loop
- * ------------------------------------------------------------------------------------------------ */
+/* --- The loop --------------------------------------------------------------------------------------- */
 
 static void test_confirms_what_is_recorded(void **state)
 {
@@ -385,8 +383,7 @@ static void test_more_than_sixteen(void **state)
         assert_true(w.called[i] - w.called[i - 1] >= SECOND / 100);
 }
 
-/* --- The parts
- * ----------------------------------------------------------------------------------------------- */
+/* --- The parts -------------------------------------------------------------------------------------- */
 
 static void test_batch_bodies(void **state)
 {

@@ -116,8 +116,7 @@ static void test_text(void **state)
     assert_false(reply_text((struct slice){0}, text, sizeof text));
 }
 
-/* --- What to do
- * ---------------------------------------------------------------------------------------------- */
+/* --- What to do ------------------------------------------------------------------------------------- */
 
 static struct reply_caller caller = {
     .action = "PullEvents", .endpoint = "vod.example.com", .secret_id = {"AKIDtest", 8}};
