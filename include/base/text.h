@@ -19,6 +19,9 @@ bool text_is_unsafe(uint32_t code);
  * copies as it is. */
 size_t text_plain(const char *data, size_t len);
 
+/* Appends a character as \\uXXXX; as one with more digits where it has more. */
+void text_put_code(struct buffer *to, uint32_t code);
+
 /* Appends the text with everything unsafe escaped: \n, \r, \t, else \u202e by code point; a byte that is no
  * UTF-8 as \xff. Other characters, the backslash included, stay as they are. */
 void text_escape(struct buffer *to, struct slice text);

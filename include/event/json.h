@@ -44,7 +44,8 @@ int json_scan(const char *data, size_t len, struct json_scan *ret);
 /* Append valid, safe JSON of one scanned text: bad UTF-8 as U+FFFD, raw control characters and unsafe ones as
  * \u00XX, everything else as it arrived, digit for digit. mask_sign shows the value of a top-level Sign as
  * "***". compact: one line, without white space outside strings. indented: as people read it, each line after
- * the first begun with `margin`; four spaces a level; [] and {} closed up. */
+ * the first begun with `margin`; four spaces a level; [] and {} closed up; but on one line where
+ * that would be far longer than the text, being deeply nested. */
 void json_write_compact(struct buffer *to, const struct json_scan *scan, bool mask_sign);
 void json_write_indented(struct buffer *to, const struct json_scan *scan, bool mask_sign, const char *margin);
 

@@ -64,6 +64,20 @@ size_t text_plain(const char *data, size_t len)
     return i;
 }
 
+/* A stranger may send nothing but what has to be escaped, so this is no place for printf(). */
+static void put_hex(struct buffer *to, char kind, uint32_t number, int digits)
+{
+    char text[2 + 8] = {'\\', kind};
+    for (int i = 0; i < digits; i++)
+        text[2 + i] = "0123456789abcdef"[number >> 4 * (digits - 1 - i) & 15];
+    buffer_append(to, text, 2 + (size_t)digits);
+}
+
+void text_put_code(struct buffer *to, uint32_t code)
+{
+    put_hex(to, 'u', code, code > 0xFFFF ? 6 : 4);
+}
+
 static void text_escape_with(struct buffer *to, struct slice text, bool quoted)
 {
     size_t plain = 0; /* start of the run that is copied as it is */
@@ -82,7 +96,7 @@ static void text_escape_with(struct buffer *to, struct slice text, bool quoted)
         if (backslash)
             buffer_printf(to, "\\%c", (int)code);
         else if (!n)
-            buffer_printf(to, "\\x%02x", (unsigned char)text.data[i]);
+            put_hex(to, 'x', (unsigned char)text.data[i], 2);
         else if (code == '\n')
             buffer_puts(to, "\\n");
         else if (code == '\r')
@@ -90,7 +104,7 @@ static void text_escape_with(struct buffer *to, struct slice text, bool quoted)
         else if (code == '\t')
             buffer_puts(to, "\\t");
         else
-            buffer_printf(to, "\\u%04x", (unsigned)code);
+            text_put_code(to, code);
         i += n ? n : 1;
         plain = i;
     }

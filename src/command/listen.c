@@ -165,7 +165,12 @@ static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info,
     l->stopping = true;
     log_info("Stopping on SIG%s", sigabbrev_np((int)info->ssi_signo));
     sd_notify(0, "STOPPING=1");
-    return http_drain(l->http);
+    int r = http_drain(l->http);
+    /* The kernel would go on accepting on a socket of ours, and the next program could not have the address.
+     * One that systemd passed is systemd's, and serves the next instance. */
+    if (!l->listeners.passed)
+        listeners_done(&l->listeners);
+    return r;
 }
 
 static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)

@@ -2,6 +2,7 @@
 #include "command/outputs.h"
 
 #include <errno.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,13 +54,16 @@ static int make_stdout(const struct options *o, bool json, struct sink **ret)
 char *outputs_inbox_default(void)
 {
     const char *state = getenv("STATE_DIRECTORY"), *xdg = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+    struct passwd *user = home && *home == '/' ? NULL : getpwuid(getuid());
+    if (user)
+        home = user->pw_dir;
     char *path = NULL;
     int r = -1;
     if (state && *state)
         r = asprintf(&path, "%.*s/inbox.db", (int)strcspn(state, ":"), state);
     else if (xdg && *xdg == '/')
         r = asprintf(&path, "%s/vodhook/inbox.db", xdg);
-    else if (home && *home)
+    else if (home && *home == '/')
         r = asprintf(&path, "%s/.local/state/vodhook/inbox.db", home);
     return r < 0 ? NULL : path;
 }

@@ -8,7 +8,9 @@ enum style { STYLE_COMPACT, STYLE_INDENTED, STYLE_READABLE };
 
 enum {
     INDENT = 4,
-    DIGITS_SAFE = 15, /* see JSON_LONG_NUMBER */
+    INDENTED_TIMES = 4,          /* the size of indented text, as a multiple of the text's */
+    INDENTED_LEAST = 256 * 1024, /* that may be passed by so many bytes */
+    DIGITS_SAFE = 15,            /* see JSON_LONG_NUMBER */
     CLEANED = JSON_BAD_UTF8 | JSON_RAW_CONTROL | JSON_UNSAFE,
 };
 
@@ -19,6 +21,7 @@ struct writer {
     const char *at, *end;
     enum style style;
     const char *margin;
+    size_t most; /* bytes in the buffer after which it is given up */
     bool mask_sign;
     bool mask_next; /* the value of Sign comes next */
     size_t depth;
@@ -31,11 +34,6 @@ static void put(struct writer *w, const char *data, size_t n)
         buffer_append(w->to, data, n);
 }
 
-static void put_escape(struct buffer *to, uint32_t code)
-{
-    buffer_printf(to, "\\u%04x", (unsigned)code);
-}
-
 /* The character at data, made safe. Returns its length; 0 when it may stay as it is. */
 static size_t put_cleaned(struct buffer *to, const char *data, size_t len)
 {
@@ -44,7 +42,7 @@ static size_t put_cleaned(struct buffer *to, const char *data, size_t len)
     if (!n)
         buffer_puts(to, "\xEF\xBF\xBD");
     else if (text_is_unsafe(code))
-        put_escape(to, code);
+        text_put_code(to, code);
     else
         return 0;
     return n ? n : 1;
@@ -230,7 +228,7 @@ static void write_scalar(struct writer *w)
 static void write_text(struct writer *w)
 {
     char before = '\0';
-    for (skip_space(w); w->at < w->end; skip_space(w)) {
+    for (skip_space(w); w->at < w->end && w->to->len <= w->most; skip_space(w)) {
         char c = *w->at;
         if (c == '{' || c == '[')
             open_level(w);
@@ -248,34 +246,48 @@ static void write_text(struct writer *w)
     }
 }
 
-static void write_scanned(struct buffer *to, const struct json_scan *scan, enum style style, bool mask_sign,
-                          const char *margin)
+static struct writer writer_of(struct buffer *to, const struct json_scan *scan, enum style style,
+                               bool mask_sign, const char *margin)
 {
-    struct writer w = {
+    return (struct writer){
         .to = to,
         .at = scan->text.data,
         .end = scan->text.data + scan->text.len,
         .style = style,
         .margin = margin,
+        .most = SIZE_MAX,
         .mask_sign = mask_sign && (scan->flags & JSON_SIGN),
     };
+}
+
+static void write_scanned(struct buffer *to, const struct json_scan *scan, enum style style, bool mask_sign)
+{
+    struct writer w = writer_of(to, scan, style, mask_sign, "");
     write_text(&w);
 }
 
 void json_write_compact(struct buffer *to, const struct json_scan *scan, bool mask_sign)
 {
     if (scan->flags & (CLEANED | JSON_SPACE) || (mask_sign && scan->flags & JSON_SIGN))
-        write_scanned(to, scan, STYLE_COMPACT, mask_sign, "");
+        write_scanned(to, scan, STYLE_COMPACT, mask_sign);
     else
         buffer_append(to, scan->text.data, scan->text.len);
 }
 
 void json_write_indented(struct buffer *to, const struct json_scan *scan, bool mask_sign, const char *margin)
 {
-    write_scanned(to, scan, STYLE_INDENTED, mask_sign, margin);
+    size_t start = to->len;
+    struct writer w = writer_of(to, scan, STYLE_INDENTED, mask_sign, margin);
+    w.most = start + scan->text.len * INDENTED_TIMES + INDENTED_LEAST;
+    write_text(&w);
+    if (to->len <= w.most)
+        return;
+    /* Nested so deep that most of it would be margin. */
+    to->len = start;
+    json_write_compact(to, scan, mask_sign);
 }
 
 void json_readable(struct buffer *to, const struct json_scan *scan)
 {
-    write_scanned(to, scan, STYLE_READABLE, false, "");
+    write_scanned(to, scan, STYLE_READABLE, false);
 }

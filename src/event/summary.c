@@ -27,6 +27,9 @@ static void put(struct buffer *to, const char *name, const char *value)
     text_logfmt_value(to, shown(value));
 }
 
+/* Past it a number is nonsense, and would be hundreds of digits. */
+static const double SHOWN_NUMBER_MAX = 1e18;
+
 /* "10.6MB": of 1,000 each, as the console shows sizes. */
 static void put_size(struct buffer *to, const char *size)
 {
@@ -93,9 +96,9 @@ void event_summary(struct buffer *to, const struct event *e)
         put(to, "message", e->err_message);
     }
     put(to, "suggestion", e->suggestion);
-    if (e->duration)
+    if (e->duration && strtod(e->duration, NULL) < SHOWN_NUMBER_MAX)
         buffer_printf(to, " duration=%.1fs", strtod(e->duration, NULL));
-    if (e->size)
+    if (e->size && strtod(e->size, NULL) < SHOWN_NUMBER_MAX)
         put_size(to, e->size);
     put(to, "url", e->url);
     for (size_t i = 0; i < n; i++)

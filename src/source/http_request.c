@@ -355,7 +355,8 @@ void http_on_log(void *cls, const char *format, va_list ap)
     vsnprintf(message, sizeof message, format, ap);
     if (sscanf(message, "Error processing request (HTTP response code is %u", &h->refused_with) == 1 ||
         strstr(message, "onnection socket is closed") || strstr(message, "ocket has been disconnected") ||
-        strstr(message, "closed by remote side") || strstr(message, "Failed to send"))
+        strstr(message, "closed by remote side") || strstr(message, "Failed to send") ||
+        strstr(message, "Application reported internal error"))
         return;
     message[strcspn(message, "\n")] = '\0';
     if (rate_limit_allow(h->strangers, http_now(h)))

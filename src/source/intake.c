@@ -65,7 +65,7 @@ static enum record_trust judge(const struct intake *i, const struct arrival *a, 
         *ret_reason = "wrong Sign";
         break;
     case SIGN_EXPIRED:
-        *ret_reason = "expired Sign";
+        *ret_reason = "expired";
         break;
     }
     return TRUST_REFUSED;

@@ -90,6 +90,9 @@ static int bind_socket(const struct address *a, int *ret_fd)
         return -errno;
     if (bind(fd, &a->any, a->len) < 0 || listen(fd, LISTEN_BACKLOG) < 0)
         return -errno;
+    /* Who may connect is decided as for a port: everybody may. */
+    if (a->any.sa_family == AF_UNIX && chmod(a->un.sun_path, 0666) < 0)
+        return -errno;
     *ret_fd = steal_fd(&fd);
     return 0;
 }

@@ -197,6 +197,28 @@ static void test_indented(void **state)
         "\"***\"\n> }");
 }
 
+/* Margins grow with the depth; a stranger must not turn a small body into a large text. */
+static void test_indented_is_bounded(void **state)
+{
+    (void)state;
+    enum { DEPTH = 490, ELEMENTS = 100000 };
+    struct buffer text = {0}, indented = {0};
+    for (int i = 0; i < DEPTH; i++)
+        buffer_putc(&text, '[');
+    for (int i = 0; i < ELEMENTS; i++)
+        buffer_puts(&text, i ? ",1" : "1");
+    for (int i = 0; i < DEPTH; i++)
+        buffer_putc(&text, ']');
+    struct json_scan scan;
+    assert_int_equal(json_scan(text.data, text.len, &scan), 0);
+    buffer_puts(&indented, "before ");
+    json_write_indented(&indented, &scan, true, "    ");
+    assert_int_equal(indented.len, strlen("before ") + text.len);
+    assert_true(indented.cap < 8 * text.len + 1024 * 1024);
+    buffer_done(&indented);
+    buffer_done(&text);
+}
+
 static void test_readable(void **state)
 {
     (void)state;
@@ -242,9 +264,11 @@ static void test_walk(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_valid),    cmocka_unit_test(test_invalid),  cmocka_unit_test(test_flags),
-        cmocka_unit_test(test_depth),    cmocka_unit_test(test_compact),  cmocka_unit_test(test_mask),
-        cmocka_unit_test(test_indented), cmocka_unit_test(test_readable), cmocka_unit_test(test_string),
+        cmocka_unit_test(test_valid),    cmocka_unit_test(test_invalid),
+        cmocka_unit_test(test_flags),    cmocka_unit_test(test_depth),
+        cmocka_unit_test(test_compact),  cmocka_unit_test(test_mask),
+        cmocka_unit_test(test_indented), cmocka_unit_test(test_indented_is_bounded),
+        cmocka_unit_test(test_readable), cmocka_unit_test(test_string),
         cmocka_unit_test(test_walk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
