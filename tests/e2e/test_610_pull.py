@@ -293,10 +293,11 @@ def small_disk(folder, size):
 
 def fill(folder):
     ballast = folder / "ballast"
-    with open(ballast, "wb") as f, contextlib.suppress(OSError):
+    fd = os.open(ballast, os.O_WRONLY | os.O_CREAT)
+    with contextlib.suppress(OSError):
         while True:
-            f.write(bytes(65536))
-            f.flush()
+            os.write(fd, bytes(65536))
+    os.close(fd)
     return ballast
 
 
