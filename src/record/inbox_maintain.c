@@ -119,9 +119,12 @@ static int look_at_size(struct inbox *i, int64_t *ret_pages, int64_t *ret_free)
     return 0;
 }
 
+static const int64_t KEEP_PULLED = 5 * 24 * 3600; /* seconds */
+
 struct oldest {
     int64_t id, received, body;
     int apart; /* -1 for what is believed */
+    bool pulled;
 };
 
 /* Returns 1 with the row, 0 when there is none, or a negative errno. */
@@ -136,16 +139,17 @@ static int find_oldest(struct inbox *i, enum inbox_statement which, struct oldes
         .received = sqlite3_column_int64(s, 1),
         .body = sqlite3_column_int64(s, 2),
         .apart = sqlite3_column_type(s, 3) == SQLITE_NULL ? -1 : sqlite3_column_int(s, 3),
+        .pulled = sqlite3_column_int(s, 4),
     };
     sqlite3_reset(s);
     return 1;
 }
 
-static int64_t keep_from(const struct inbox *i)
+/* VOD gives a pulled event again for four days when its confirm got lost, and has to find it recorded. */
+static bool too_old(const struct inbox *i, const struct oldest *o)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    return ((int64_t)t.tv_sec - i->config.keep) * SECOND;
+    int64_t keep = o->pulled && i->config.keep < KEEP_PULLED ? KEEP_PULLED : i->config.keep;
+    return o->received < (time(NULL) - keep) * SECOND;
 }
 
 static void say_size(struct inbox *i, const struct oldest *o)
@@ -169,7 +173,7 @@ static int find_due(struct inbox *i, struct oldest *ret)
             return find_oldest(i, kind == APART_REFUSED ? INBOX_OLDEST_REFUSED : INBOX_OLDEST_UNREADABLE,
                                ret);
     int r = find_oldest(i, INBOX_OLDEST, ret);
-    if (r <= 0 || ret->received < keep_from(i))
+    if (r <= 0 || too_old(i, ret))
         return r;
     if (i->over_size)
         say_size(i, ret);

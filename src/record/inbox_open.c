@@ -40,10 +40,10 @@ static const char *const statements[INBOX_STATEMENTS] = {
     [INBOX_ADD_FILE] = "INSERT OR IGNORE INTO event_file (event_id, file_id) VALUES (?1, ?2)",
     [INBOX_ADD_NOTE] = "INSERT INTO event_note (event_id, reason, body_bytes) VALUES (?1, ?2, ?3)",
     [INBOX_OLDEST] = "SELECT id, received, length(body), CASE WHEN type IS NULL THEN 1 WHEN trust = 'refused'"
-                     " THEN 0 END FROM event ORDER BY received LIMIT 1",
-    [INBOX_OLDEST_REFUSED] = "SELECT id, received, length(body), 0 FROM event WHERE trust = 'refused'"
+                     " THEN 0 END, source = 'pull' FROM event ORDER BY received LIMIT 1",
+    [INBOX_OLDEST_REFUSED] = "SELECT id, received, length(body), 0, 0 FROM event WHERE trust = 'refused'"
                              " ORDER BY received LIMIT 1",
-    [INBOX_OLDEST_UNREADABLE] = "SELECT id, received, length(body), 1 FROM event WHERE type IS NULL"
+    [INBOX_OLDEST_UNREADABLE] = "SELECT id, received, length(body), 1, 0 FROM event WHERE type IS NULL"
                                 " ORDER BY received LIMIT 1",
     [INBOX_DELETE] = "DELETE FROM event WHERE id = ?1",
     [INBOX_PAGES] = "PRAGMA page_count",

@@ -235,6 +235,19 @@ static void what_is_too_old_goes(void **state)
     assert_int_equal(stderr_count("--inbox-max"), 0);
 }
 
+static void what_was_pulled_stays_while_it_may_come_again(void **state)
+{
+    (void)state;
+    config.keep = 24 * 3600;
+    reopen();
+    struct delivery d = {"pull", TRUST_VERIFIED, now() - 5 * 24 * HOUR - HOUR};
+    deliver_many(d, 0, 100, 10);
+    deliver_many(later(d, 2 * HOUR), 100, 200, 10);
+    reopen();
+    maintain();
+    assert_string_equal(ask("SELECT count(*), min(id) FROM event"), "100|101");
+}
+
 static void the_oldest_go_when_the_inbox_is_too_large(void **state)
 {
     (void)state;
@@ -490,6 +503,7 @@ int main(void)
         TEST(what_may_happen_again_is_a_duplicate_for_a_while),
         TEST(what_is_refused_never_stands_for_what_is_believed),
         TEST(a_body_that_cannot_be_read_never_stands_for_an_event),
+        TEST(what_was_pulled_stays_while_it_may_come_again),
         TEST(what_is_too_old_goes),
         TEST(the_oldest_go_when_the_inbox_is_too_large),
         TEST(what_strangers_send_is_bounded_and_pushes_nothing_out),
