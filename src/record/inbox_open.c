@@ -284,23 +284,34 @@ static int refuse(struct inbox *i, const char *why)
     return -EINVAL;
 }
 
-/* In one transaction with the look at what is there: two processes may start at once. */
-static int bring_up_to_date(struct inbox *i)
+static const char *const steps[] = INBOX_SCHEMA_STEPS;
+static const int64_t newest = sizeof steps / sizeof *steps;
+
+/* Refuses what is not ours. Returns 0 and the version of the schema, or a negative errno. */
+static int identify(struct inbox *i, int64_t *ret_version)
 {
-    static const char *const steps[] = INBOX_SCHEMA_STEPS;
-    const int64_t newest = sizeof steps / sizeof *steps;
-    int64_t application = 0, version = 0, tables = 0;
+    int64_t application = 0, tables = 0;
     int r = number_of(i, "PRAGMA application_id", &application);
     if (r >= 0)
-        r = number_of(i, "PRAGMA user_version", &version);
+        r = number_of(i, "PRAGMA user_version", ret_version);
     if (r >= 0)
         r = number_of(i, "SELECT count(*) FROM sqlite_master", &tables);
     if (r < 0)
         return r;
     if (tables > 0 && application != INBOX_APPLICATION_ID)
         return refuse(i, "it is a database of another program");
-    if (version > newest)
+    if (*ret_version > newest)
         return refuse(i, "it was written by a newer vodhook");
+    return 0;
+}
+
+/* In one transaction with the look at what is there: two processes may start at once. */
+static int bring_up_to_date(struct inbox *i)
+{
+    int64_t version = 0;
+    int r = identify(i, &version);
+    if (r < 0)
+        return r;
     for (; version < newest; version++) {
         char mark[96];
         snprintf(mark, sizeof mark, "PRAGMA application_id=%d; PRAGMA user_version=%d", INBOX_APPLICATION_ID,
@@ -316,7 +327,11 @@ static int set_up(struct inbox *i)
     char sizes[128];
     snprintf(sizes, sizeof sizes, "PRAGMA cache_size=-%d; PRAGMA journal_size_limit=%d", CACHE,
              i->log_most * INBOX_PAGE);
-    int r = run_text(i, settings);
+    int64_t version = 0;
+    /* Before anything is written: the database of another program stays as it is. */
+    int r = identify(i, &version);
+    if (r >= 0)
+        r = run_text(i, settings);
     if (r >= 0)
         r = use_log(i);
     if (r >= 0)
