@@ -125,8 +125,6 @@ void inbox_rollback(struct inbox *i);
  */
 int inbox_failed(struct inbox *i, int r);
 
-int64_t inbox_now(void); /* monotonic microseconds */
-
 /* inbox_log.c */
 int inbox_log_open(struct inbox *i);
 void inbox_log_close(struct inbox *i);

@@ -11,7 +11,6 @@
 
 struct intake_config {
     struct slice sign_key;       /* to check Sign with; data NULL for none. Borrowed */
-    bool path_checked;           /* a path is configured, so arrival.right_path means something */
     size_t decode_memory_max;    /* bytes the tree of one event may take */
     struct rate_limit *requests; /* of lines for requests that are no events; NULL for no limit. Borrowed */
     struct rate_limit

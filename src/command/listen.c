@@ -241,7 +241,6 @@ static int make_intake(struct listen *l, const struct options *o)
                     (double)options_number(o, "log-unreadable"));
     struct intake_config config = {
         .sign_key = secret_slice(&l->sign_key),
-        .path_checked = options_string(o, "path"),
         .decode_memory_max = (size_t)options_number(o, "decode-memory"),
         .requests = &l->requests,
         .unreadable = &l->unreadable,

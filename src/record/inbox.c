@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "record/inbox_private.h"
 #include "record/message_ids.h"
@@ -17,13 +17,6 @@ static const int64_t MILLISECOND = 1000;
 static const int64_t FAIL_FAST = 50 * MILLISECOND;
 /* Another's lock is no trouble before it has lasted this long. */
 static const int64_t BUSY_UNSAID = 1000 * MILLISECOND;
-
-int64_t inbox_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
 
 /* --- Trouble ------------------------------------------------------------------------------------------- */
 
@@ -46,7 +39,7 @@ static void say_trouble(struct inbox *i, int r)
 
 static void note_failure(struct inbox *i, int r)
 {
-    int64_t now = inbox_now();
+    int64_t now = clock_now(CLOCK_MONOTONIC);
     if (!i->failed_at)
         i->trouble_since = now;
     i->failed_at = now;
@@ -60,7 +53,7 @@ static void note_success(struct inbox *i)
     if (i->said)
         log_message(MESSAGE_INBOX_RECOVERED, LOG_NOTICE, 0,
                     "The inbox %s can be written again, after %" PRId64 " s", i->path,
-                    (inbox_now() - i->trouble_since) / (1000 * MILLISECOND));
+                    (clock_now(CLOCK_MONOTONIC) - i->trouble_since) / (1000 * MILLISECOND));
     i->failed_at = 0;
     i->failed_with = 0;
     i->said = false;
@@ -134,7 +127,7 @@ static int inbox_put(struct sink *sink, struct record *r)
     struct inbox *i = (struct inbox *)sink;
     if (i->lost)
         return -ECANCELED;
-    if (i->failed_at && inbox_now() - i->failed_at < FAIL_FAST)
+    if (i->failed_at && clock_now(CLOCK_MONOTONIC) - i->failed_at < FAIL_FAST)
         return i->failed_with;
     int err = begin(i);
     if (err >= 0)

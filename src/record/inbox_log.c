@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "record/inbox_private.h"
 
 enum {
@@ -92,7 +93,7 @@ void inbox_log_written(struct inbox *i, int pages)
         i->log_moved = 0;
     }
     i->log_pages = pages;
-    i->committed_at = inbox_now();
+    i->committed_at = clock_now(CLOCK_MONOTONIC);
 }
 
 /* The whole log is copied when little of it is left to copy, and that much later than the rest; or when there

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "record/inbox_private.h"
 #include "record/message_ids.h"
@@ -70,7 +71,7 @@ static int count_apart(struct inbox *i)
         [APART_REFUSED] = "SELECT count(*), ifnull(sum(length(body)), 0) FROM event WHERE trust = 'refused'",
         [APART_UNREADABLE] = "SELECT count(*), ifnull(sum(length(body)), 0) FROM event WHERE type IS NULL",
     };
-    i->count_at = inbox_now() + LOOK;
+    i->count_at = clock_now(CLOCK_MONOTONIC) + LOOK;
     for (int kind = 0; kind < APARTS; kind++) {
         sqlite3_stmt *s = NULL;
         int rc = sqlite3_prepare_v2(i->db, sql[kind], -1, &s, NULL);
@@ -154,7 +155,7 @@ static bool too_old(const struct inbox *i, const struct oldest *o)
 
 static void say_size(struct inbox *i, const struct oldest *o)
 {
-    int64_t now = inbox_now();
+    int64_t now = clock_now(CLOCK_MONOTONIC);
     if (i->size_said && now - i->size_said < SIZE_SAID)
         return;
     i->size_said = now;
@@ -206,10 +207,10 @@ static bool is_full(const struct inbox *i)
  * errno. */
 static int prune_rows(struct inbox *i)
 {
-    int64_t begun = inbox_now(), pages, free_pages;
+    int64_t begun = clock_now(CLOCK_MONOTONIC), pages, free_pages;
     struct oldest o;
     for (size_t n = 0;; n++) {
-        int64_t took = inbox_now() - begun;
+        int64_t took = clock_now(CLOCK_MONOTONIC) - begun;
         if (took > STEP_MOST || (took > STEP && (i->n_added == 0 || !is_full(i))))
             return 1;
         int r = n % LOOK_ROWS ? 0 : look_at_size(i, &pages, &free_pages);
@@ -235,7 +236,7 @@ static int prune_transaction(struct inbox *i)
 {
     bool idle = i->n_added == 0;
     int r = inbox_start(i);
-    if (r >= 0 && any_apart_full(i) && inbox_now() >= i->count_at)
+    if (r >= 0 && any_apart_full(i) && clock_now(CLOCK_MONOTONIC) >= i->count_at)
         r = count_apart(i);
     int more = r < 0 ? r : prune_rows(i);
     if (more == 0 && idle)
@@ -297,7 +298,7 @@ static int prune_when_due(struct inbox *i, int64_t now)
     if (!prune_due(i, now))
         return 0;
     int r = prune(i);
-    int64_t end = inbox_now();
+    int64_t end = clock_now(CLOCK_MONOTONIC);
     i->prune_at = end + (r > 0 ? (end - now) * STEP_PAUSE : LOOK);
     return r;
 }
@@ -321,7 +322,7 @@ static int64_t earlier(int64_t a, int64_t b)
 int sink_inbox_maintain(struct sink *sink)
 {
     struct inbox *i = (struct inbox *)sink;
-    int64_t now = inbox_now();
+    int64_t now = clock_now(CLOCK_MONOTONIC);
     if (now >= i->look_at_disk_at) {
         look_at_disk(i);
         i->look_at_disk_at = now + LOOK;
@@ -333,7 +334,8 @@ int sink_inbox_maintain(struct sink *sink)
     note_result(i, r ? r : prune_when_due(i, now));
     i->maintaining = false;
     int64_t in =
-        (earlier(earlier(i->prune_at, i->look_at_disk_at), inbox_log_next(i)) - inbox_now()) / MILLISECOND +
+        (earlier(earlier(i->prune_at, i->look_at_disk_at), inbox_log_next(i)) - clock_now(CLOCK_MONOTONIC)) /
+            MILLISECOND +
         1;
     return in > 0 ? (int)in : 0;
 }

@@ -38,8 +38,7 @@ static struct receiver *receiver_new(void)
         if (r.files[i] < 0 || sink_stdout_new(&config, &sinks[i]) < 0)
             abort();
     }
-    struct intake_config config = {
-        .sign_key = KEY, .path_checked = true, .decode_memory_max = 4 * 1024 * 1024};
+    struct intake_config config = {.sign_key = KEY, .decode_memory_max = 4 * 1024 * 1024};
     if (recorder_new(NULL, sinks, 2, &r.recorder) < 0 || intake_new(&config, r.recorder, &r.intake) < 0)
         abort();
     return &r;

@@ -98,7 +98,7 @@ static void test_kinds(void **state)
 static void test_wrong_path(void **state)
 {
     (void)state;
-    start((struct intake_config){.path_checked = true});
+    start((struct intake_config){0});
     struct arrival wrong = push;
     wrong.right_path = false;
     give(wrong, "{\"EventType\":\"NewFileUpload\"}");
