@@ -296,6 +296,8 @@ int http_serve(struct http *h, int fd)
     return 0;
 }
 
+/* A defer source counts as pending since it was made, so that one of the usual priority would come before all
+ * that is due. Source: source_set_pending() and sd_event_add_defer() in sd-event.c of systemd 252. */
 static int add_sources(struct http *h)
 {
     int r = sd_event_add_time(h->loop, &h->deadline_timer, CLOCK_MONOTONIC, 0, ACCURACY, on_deadline, h);
@@ -309,6 +311,8 @@ static int add_sources(struct http *h)
         r = sd_event_add_defer(h->loop, &h->again, on_again, h);
     if (r >= 0)
         r = sd_event_source_set_enabled(h->again, SD_EVENT_OFF);
+    if (r >= 0)
+        r = sd_event_source_set_priority(h->again, SD_EVENT_PRIORITY_IDLE);
     return r;
 }
 

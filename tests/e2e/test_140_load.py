@@ -1,11 +1,14 @@
-"""Ten thousand requests of every kind at once, and not one lost."""
+"""Ten thousand requests of every kind at once, and not one lost; and one client that never pauses."""
 
 import collections
+import contextlib
 import json
+import signal
+import socket
 import threading
 
 import pytest
-from harness import SANITIZED, chunked, request, upload
+from harness import SANITIZED, WAIT, chunked, request, upload
 
 THREADS = 8
 EACH = 400 if SANITIZED else 1250
@@ -59,3 +62,48 @@ def test_no_loss(start, output, inbox):
     else:
         ids = [record[0].split(" file=")[1].split()[0] for record in vodhook.text()]
     assert collections.Counter(ids) == collections.Counter(f"{t}-{i}" for t in range(THREADS) for i in range(EACH))
+
+
+@contextlib.contextmanager
+def never_pausing(vodhook, ready):
+    """A client that sends as fast as it can and reads the answers, so that there always is a request to be read."""
+    many = request("OPTIONS") * 1000
+    done = threading.Event()
+
+    def send():
+        with contextlib.suppress(OSError):
+            while not done.is_set():
+                client.sendall(many)
+
+    def read():
+        with contextlib.suppress(OSError):
+            received = 0
+            while data := client.recv(1 << 20):
+                received += len(data)
+                if received > 1 << 20:
+                    ready.set()
+
+    with socket.create_connection(vodhook.address) as client:
+        threads = [threading.Thread(target=each) for each in (send, read)]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            with contextlib.suppress(OSError):
+                client.shutdown(socket.SHUT_RDWR)
+            for thread in threads:
+                thread.join()
+
+
+def test_a_client_that_never_pauses_holds_up_nothing_else(start):
+    vodhook = start(output="json")
+    ready = threading.Event()
+    with never_pausing(vodhook, ready):
+        assert ready.wait(WAIT)
+        vodhook.post(upload("7"))
+        while vodhook.record()["file_id"] != "7":  # what is written out has its turn
+            pass
+        vodhook.signal(signal.SIGTERM)  # and so have signals
+        assert vodhook.wait() == 0
