@@ -326,7 +326,7 @@ static int set_up(struct inbox *i)
 {
     char sizes[128];
     snprintf(sizes, sizeof sizes, "PRAGMA cache_size=-%d; PRAGMA journal_size_limit=%d", CACHE,
-             i->log_most * INBOX_PAGE);
+             2 * i->log_most * INBOX_PAGE); /* to cut it takes as long as several commits */
     int64_t version = 0;
     /* Before anything is written: the database of another program stays as it is. */
     int r = identify(i, &version);
