@@ -1,5 +1,6 @@
 /* inbox_private.h: what the files of the inbox sink share: inbox.c (the sink), inbox_open.c (the file),
- * inbox_write.c (rows) and inbox_maintain.c (what is due beside recording); nobody else's. */
+ * inbox_write.c (rows), inbox_log.c and inbox_vfs.c (the log) and inbox_maintain.c (what is due beside
+ * recording); nobody else's. */
 #pragma once
 
 #include <sqlite3.h>
@@ -136,6 +137,13 @@ void inbox_log_written(struct inbox *i, int pages);
  * or a negative errno. The other says when it has to be called, even if nothing is recorded until then. */
 int inbox_log_step(struct inbox *i, int64_t now);
 int64_t inbox_log_next(const struct inbox *i);
+
+/* inbox_vfs.c */
+
+/* The name of the file layer for a connection that writes, or NULL for SQLite's own. Where a commit is not
+ * synced (PRAGMA synchronous=NORMAL), nothing must be gathered. */
+const char *inbox_vfs(void);
+void inbox_vfs_gather(sqlite3 *db, bool gather);
 
 /* inbox_maintain.c */
 

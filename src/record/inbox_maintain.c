@@ -257,7 +257,9 @@ static int prune(struct inbox *i)
     int rc = sqlite3_exec(i->db, "PRAGMA synchronous=NORMAL", NULL, NULL, NULL);
     if (rc != SQLITE_OK)
         return inbox_error(i, rc);
+    inbox_vfs_gather(i->db, false);
     int r = prune_transaction(i);
+    inbox_vfs_gather(i->db, true);
     rc = sqlite3_exec(i->db, "PRAGMA synchronous=FULL", NULL, NULL, NULL);
     if (rc == SQLITE_OK)
         return r;

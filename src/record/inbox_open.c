@@ -366,7 +366,7 @@ static int open_once(struct inbox *i)
         snprintf(i->problem, sizeof i->problem, r == -EINVAL ? "it is no regular file" : "it cannot be made");
         return r;
     }
-    int rc = sqlite3_open_v2(i->path, &i->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    int rc = sqlite3_open_v2(i->path, &i->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, inbox_vfs());
     if (rc != SQLITE_OK)
         return inbox_error(i, rc);
     sqlite3_extended_result_codes(i->db, 1);

@@ -67,7 +67,7 @@ FILE_ID = re.compile(r"99\d{14}")
 def traced(folder, *options):
     """A program that runs vodhook under strace; the traced process keeps its place and its signals."""
     script = folder / "traced"
-    script.write_text(f'#!/bin/sh\nexec strace -D -f -y -s 20000 {" ".join(options)} {PROGRAM} "$@"\n')
+    script.write_text(f'#!/bin/sh\nexec strace -D -f -y -s 140000 {" ".join(options)} {PROGRAM} "$@"\n')
     script.chmod(0o755)
     return str(script)
 
