@@ -3,6 +3,7 @@
 #include "event/digest.h"
 
 #include <assert.h>
+#include <endian.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <nettle/sha2.h>
@@ -11,7 +12,10 @@
 
 #include "base/buffer.h"
 
-enum { SCRATCH_KEEP = 256 * 1024 /* bytes of scratch that are kept between events */ };
+enum {
+    SCRATCH_KEEP = 256 * 1024, /* bytes of scratch that are kept between events */
+    PENDING = 1024,            /* bytes that are hashed at once: most pieces are far smaller */
+};
 
 /* One an object or array, in the order they begin. */
 struct container {
@@ -20,9 +24,11 @@ struct container {
 };
 
 struct member {
+    uint64_t prefix;         /* the name's first bytes as a number that sorts as they do */
     uint32_t name, name_end; /* between the quotes */
     uint32_t value;
     uint32_t container; /* the first that begins at the value or behind it */
+    bool escaped;       /* the name has to be unescaped, and the prefix says nothing */
 };
 
 struct digester {
@@ -30,6 +36,8 @@ struct digester {
     const char *text;
     const struct event *event;
     struct sha256_ctx hash;
+    size_t n_pending; /* bytes to be hashed yet */
+    uint8_t pending[PENDING];
 };
 
 int digester_new(struct digester **ret)
@@ -51,9 +59,22 @@ struct digester *digester_free(struct digester *d)
     return NULL;
 }
 
+static void hash_pending(struct digester *d)
+{
+    sha256_update(&d->hash, d->n_pending, d->pending);
+    d->n_pending = 0;
+}
+
 static void put(struct digester *d, const char *data, size_t n)
 {
-    sha256_update(&d->hash, n, (const uint8_t *)data);
+    if (n > PENDING - d->n_pending)
+        hash_pending(d);
+    if (n > PENDING) {
+        sha256_update(&d->hash, n, (const uint8_t *)data);
+        return;
+    }
+    memcpy(d->pending + d->n_pending, data, n);
+    d->n_pending += n;
 }
 
 /* --- Finding one's way in valid JSON ------------------------------------------------------------------- */
@@ -222,12 +243,14 @@ static int reader_next(struct reader *r)
     return (unsigned char)r->bytes[r->i++];
 }
 
-static int compare_strings(struct slice a, struct slice b)
+static int compare_plain(struct slice a, struct slice b)
 {
-    if (!memchr(a.data, '\\', a.len) && !memchr(b.data, '\\', b.len)) {
-        int r = memcmp(a.data, b.data, a.len < b.len ? a.len : b.len);
-        return r ? r : (a.len > b.len) - (a.len < b.len);
-    }
+    int r = memcmp(a.data, b.data, a.len < b.len ? a.len : b.len);
+    return r ? r : (a.len > b.len) - (a.len < b.len);
+}
+
+static int compare_escaped(struct slice a, struct slice b)
+{
     struct reader x = {.p = a.data, .end = a.data + a.len}, y = {.p = b.data, .end = b.data + b.len};
     int p, q;
     do {
@@ -247,27 +270,42 @@ static struct slice member_name(const struct digester *d, const struct member *m
 static int compare_members(const void *a, const void *b, void *userdata)
 {
     const struct member *x = a, *y = b;
-    int r = compare_strings(member_name(userdata, x), member_name(userdata, y));
+    bool escaped = x->escaped || y->escaped;
+    if (!escaped && x->prefix != y->prefix)
+        return x->prefix < y->prefix ? -1 : 1;
+    int r = (escaped ? compare_escaped : compare_plain)(member_name(userdata, x), member_name(userdata, y));
     return r ? r : (x->name > y->name) - (x->name < y->name);
 }
 
-/* Whether a member at the top belongs to the envelope, which differs from delivery to delivery. */
-static bool is_envelope(const struct event *e, struct slice name)
+static bool name_is(const struct digester *d, const struct member *m, const char *name)
 {
-    static const char *const always[] = {"Sign", "T", "EventHandle"};
-    static const char *const known[] = {"EventType", "eventType"};
-    for (size_t i = 0; i < sizeof always / sizeof *always; i++)
-        if (compare_strings(name, slice_of(always[i])) == 0)
-            return true;
-    for (size_t i = 0; e->known && i < sizeof known / sizeof *known; i++)
-        if (compare_strings(name, slice_of(known[i])) == 0)
-            return true;
-    return e->legacy && compare_strings(name, slice_of("version")) == 0;
+    struct slice given = member_name(d, m), wanted = slice_of(name);
+    if (m->escaped)
+        return compare_escaped(given, wanted) == 0;
+    return given.len == wanted.len && memcmp(given.data, wanted.data, wanted.len) == 0;
 }
 
-static bool is_payload(const struct event *e, struct slice name)
+/* Whether a member at the top belongs to the envelope, which differs from delivery to delivery. */
+static bool is_envelope(const struct digester *d, const struct member *m)
 {
-    return e->payload_key && compare_strings(name, slice_of(e->payload_key)) == 0;
+    const struct event *e = d->event;
+    if (name_is(d, m, "Sign") || name_is(d, m, "T") || name_is(d, m, "EventHandle"))
+        return true;
+    if (e->known && (name_is(d, m, "EventType") || name_is(d, m, "eventType")))
+        return true;
+    return e->legacy && name_is(d, m, "version");
+}
+
+static bool is_payload(const struct digester *d, const struct member *m)
+{
+    return d->event->payload_key && name_is(d, m, d->event->payload_key);
+}
+
+static uint64_t prefix_of(struct slice name)
+{
+    uint64_t prefix = 0;
+    memcpy(&prefix, name.data, name.len < sizeof prefix ? name.len : sizeof prefix);
+    return be64toh(prefix);
 }
 
 /* Pushes the members of the object that count. */
@@ -280,10 +318,15 @@ static int collect_members(struct digester *d, uint32_t at, uint32_t container, 
         at = skip_space(d->text, value_end(d, m.value, &container));
         if (d->text[at] == ',')
             at = skip_space(d->text, at + 1);
-        if (d->text[m.value] == 'n' || (top && is_envelope(d->event, member_name(d, &m))))
+        struct slice name = member_name(d, &m);
+        m.escaped = memchr(name.data, '\\', name.len);
+        if (d->text[m.value] == 'n' || (top && is_envelope(d, &m)))
             continue;
-        if (top && is_payload(d->event, member_name(d, &m)))
+        if (top && is_payload(d, &m)) {
             m.name_end = m.name;
+            name.len = 0;
+        }
+        m.prefix = prefix_of(name);
         buffer_append(&d->members, (const char *)&m, sizeof m);
         if (d->members.failed)
             return -ENOMEM;
@@ -364,11 +407,13 @@ int digest_event(struct digester *d, const struct event *e, const struct json_sc
     d->text = scan->text.data;
     d->event = e;
     sha256_init(&d->hash);
+    d->n_pending = 0;
     if (e->known)
         put_string(d, e->type, e->type + strlen(e->type));
     int r = find_containers(d, scan->text);
     if (r >= 0)
         r = put_object(d, 0, 0, true);
+    hash_pending(d);
     if (r >= 0)
         sha256_digest(&d->hash, DIGEST_SIZE, ret);
     return r;
