@@ -23,6 +23,6 @@ bool batch_handle(struct slice event, struct slice *ret);
 /* Appends the handle to an array under way, which begins empty. */
 void batch_add_handle(struct buffer *handles, struct slice handle);
 
-/* Appends the body of ConfirmEvents for the next handles of the array, at most BATCH_MAX: begin with
- * *rest = "[...]". Returns how many. */
-size_t batch_confirm(struct buffer *to, struct slice *rest, int64_t sub_app_id);
+/* Appends the body of ConfirmEvents for the next handles of the array, so many at most (the API takes
+ * BATCH_MAX): begin with *rest = "[...]". Returns how many. */
+size_t batch_confirm(struct buffer *to, struct slice *rest, size_t most, int64_t sub_app_id);

@@ -42,12 +42,12 @@ void batch_add_handle(struct buffer *handles, struct slice handle)
     buffer_putc(handles, ']');
 }
 
-size_t batch_confirm(struct buffer *to, struct slice *rest, int64_t sub_app_id)
+size_t batch_confirm(struct buffer *to, struct slice *rest, size_t most, int64_t sub_app_id)
 {
     struct slice handle;
     size_t n = 0;
     buffer_puts(to, "{\"EventHandles\":[");
-    while (n < BATCH_MAX && json_next(rest, &handle)) {
+    while (n < most && json_next(rest, &handle)) {
         buffer_puts(to, n++ ? "," : "");
         buffer_append(to, handle.data, handle.len);
     }

@@ -233,11 +233,11 @@ static bool retry_confirm(struct queue *q, int64_t began)
     return true;
 }
 
-/* A handle that is refused is late, or a newer one has replaced it, and that is all. Source: API,
- * ConfirmEvents, "4000". */
-static bool is_late(const struct queue *q, int r)
+/* A handle that is refused is late by VOD's clock, or a newer one has replaced it, and that is all. Source:
+ * API, ConfirmEvents, "4000". */
+static bool is_handle_refused(const struct queue *q, int r)
 {
-    return r == -ETIME || (r == REPLY_REFUSED && strncmp(q->reply.code, "InvalidParameter", 16) == 0);
+    return r == REPLY_REFUSED && strncmp(q->reply.code, "InvalidParameter", 16) == 0;
 }
 
 /* Confirms up to 16 handles. Returns 0, -ETIME when it was too late to try, or as the call did. */
@@ -254,40 +254,54 @@ static int confirm_some(struct queue *q, size_t n)
             say_recovered(q);
             return 0;
         }
-        if (!is_late(q, r))
+        if (!is_handle_refused(q, r))
             say_trouble(q, "ConfirmEvents", r);
     } while ((r < 0 || r == REPLY_BUSY) && retry_confirm(q, began));
     return r;
 }
 
-/* Returns 0, or why the first part failed that did. */
-static int confirm_batch(struct queue *q)
+static void say_unconfirmed(struct queue *q, size_t n, int r)
 {
-    struct slice rest = buffer_slice(&q->handles);
+    const char *reply = q->reply.message[0] ? q->reply.message : q->reply.code;
+    q->stats.unconfirmed += n;
+    expect_back(q);
+    if (is_handle_refused(q, r))
+        log_message(MESSAGE_UNRECORDED, LOG_NOTICE, 0,
+                    "Recorded, but VOD takes no confirmation (%s), so that they will come again: %zu", reply,
+                    n);
+    else
+        log_message(MESSAGE_UNRECORDED, LOG_NOTICE, 0, "Recorded %s, so that they will come again: %zu",
+                    r == -ETIME ? "too late to confirm them" : "but not confirmed", n);
+}
+
+/* Where one handle is refused with others, each is confirmed by itself. Returns 0, -ETIME for one that was
+ * refused or too late, or why the first call failed that did. */
+static int confirm(struct queue *q, struct slice handles, size_t most)
+{
     int result = 0;
-    while (rest.len) {
+    while (handles.len) {
+        struct slice part = handles;
         buffer_reset(&q->body, 64 * 1024);
-        size_t n = batch_confirm(&q->body, &rest, q->config.sub_app_id);
+        size_t n = batch_confirm(&q->body, &handles, most, q->config.sub_app_id);
         if (!n)
             break;
         int r = q->body.failed || q->handles.failed ? -ENOMEM : confirm_some(q, n);
-        if (r == 0)
-            continue;
-        q->stats.unconfirmed += n;
-        expect_back(q);
-        log_message(MESSAGE_UNRECORDED, LOG_NOTICE, 0,
-                    is_late(q, r) ? "Recorded too late to confirm them, so that they will come again: %zu"
-                                  : "Recorded but not confirmed, so that they will come again: %zu",
-                    n);
+        bool refused = is_handle_refused(q, r);
+        if (refused && n > 1) {
+            r = confirm(q, (struct slice){part.data, (size_t)(handles.data - part.data)}, 1);
+        } else if (r != 0) {
+            say_unconfirmed(q, n, r);
+            r = refused ? -ETIME : r;
+        }
         result = result ? result : r;
     }
     return result;
 }
 
 /* What a refused call is about does not get better by pulling more. */
-static enum pace_outcome outcome_of_confirm(const struct queue *q, int r)
+static enum pace_outcome outcome_of_confirm(int r)
 {
-    if (r == 0 || is_late(q, r))
+    if (r == 0 || r == -ETIME)
         return PACE_EVENTS;
     return r == REPLY_REFUSED ? PACE_PERSISTENT : PACE_TROUBLE;
 }
@@ -306,7 +320,7 @@ static enum pace_outcome take_batch(struct queue *q, struct slice events, int64_
         q->stats.unconfirmed += n;
         return PACE_EVENTS;
     }
-    return outcome_of_confirm(q, confirm_batch(q));
+    return outcome_of_confirm(confirm(q, buffer_slice(&q->handles), BATCH_MAX));
 }
 
 /* One pull and what follows. Returns what came of it and when it was begun. */

@@ -233,9 +233,21 @@ def test_trouble_that_passes_is_waited_out(vod, tmp_path, kind, value):
     assert rows(tmp_path / "inbox.db")[0][0] == 3 and vod.early == []
 
 
+def test_a_handle_that_is_refused_keeps_no_other(vod, tmp_path):
+    vod.put(fakevod.upload(FIRST + i) for i in range(3))
+    vod.misbehave("error", "InvalidParameterValue", action="ConfirmEvents", times=2)
+    puller = Puller(vod, tmp_path)
+    assert puller.saw("come again: 1")
+    assert vod.wait_until(lambda: len(vod.confirmed) == 2, WAIT)
+    vod.advance(31)
+    assert vod.wait_until(lambda: len(vod.confirmed) == 3, WAIT)
+    assert puller.stop()[0] == 0
+    assert rows(tmp_path / "inbox.db") == [(3, 4)]
+
+
 def test_a_confirm_that_fails_does_no_harm(vod, tmp_path):
     vod.put(fakevod.upload(FIRST + i) for i in range(3))
-    vod.misbehave("error", "InvalidParameterValue", action="ConfirmEvents")
+    vod.misbehave("error", "InvalidParameterValue", action="ConfirmEvents", times=4)  # together, and each by itself
     puller = Puller(vod, tmp_path)
     assert puller.saw("come again")
     vod.advance(31)

@@ -271,6 +271,26 @@ static void test_late_confirm(void **state)
     assert_null(queue_stats(w.queue)->trouble);
 }
 
+/* One that is refused does not keep the others from being confirmed. */
+static void test_a_refused_handle_is_confirmed_apart(void **state)
+{
+    (void)state;
+    static const struct step steps[] = {
+        {"PullEvents", REPLY_DONE, EVENTS(UPLOAD("h1") "," UPLOAD("h2") "," UPLOAD("h3")), 0, 0},
+        {"ConfirmEvents", REPLY_REFUSED, "InvalidParameterValue", 0, 0},
+        {"ConfirmEvents", REPLY_DONE, "{}", 0, 0},
+        {"ConfirmEvents", REPLY_REFUSED, "InvalidParameterValue", 0, 0},
+        {"ConfirmEvents", REPLY_DONE, "{}", 0, 0},
+        {"PullEvents", REPLY_NOTHING, "ResourceNotFound", 33 * SECOND, 0},
+    };
+    START(steps, true);
+    expect_all_called(0);
+    assert_string_equal(w.bodies[1], "{\"EventHandles\":[\"h1\",\"h2\",\"h3\"],\"SubAppId\":1500000001}");
+    assert_string_equal(w.bodies[3], "{\"EventHandles\":[\"h2\"],\"SubAppId\":1500000001}");
+    assert_int_equal(queue_stats(w.queue)->confirmed, 2);
+    assert_int_equal(queue_stats(w.queue)->unconfirmed, 1);
+}
+
 static void test_refused(void **state)
 {
     (void)state;
@@ -394,7 +414,7 @@ static void test_batch_bodies(void **state)
     assert_true(slice_equal(buffer_slice(&b), slice_of("{}")));
     buffer_reset(&b, 0);
     struct slice rest = slice_of("[\"a\\u0041\"]");
-    assert_int_equal(batch_confirm(&b, &rest, 0), 1);
+    assert_int_equal(batch_confirm(&b, &rest, BATCH_MAX, 0), 1);
     assert_true(slice_equal(buffer_slice(&b), slice_of("{\"EventHandles\":[\"a\\u0041\"]}")));
     buffer_done(&b);
     assert_int_equal(batch_events(slice_of("{\"EventSet\":{}}"), &set), -EBADMSG);
@@ -440,6 +460,7 @@ int main(void)
         TEST(test_slow_confirm_is_given_up),
         TEST(test_failed_confirm_is_tried_again),
         TEST(test_late_confirm),
+        TEST(test_a_refused_handle_is_confirmed_apart),
         TEST(test_refused),
         TEST(test_back_off),
         TEST(test_once_waits_for_what_comes_back),
