@@ -19,6 +19,7 @@ enum {
     ROUNDS_MAX = 16, /* times the library may ask to be run again before other sources get their turn */
     POOL_BESIDE_HEAD = 8192, /* of a connection's pool, what the library needs beside the request's head */
     CONNECTIONS_ABOVE = 64,  /* how many it may accept past our limit before those we shut down are gone */
+    TOLERANT = -1, /* as the library can be: from 1.0 on it would refuse what lacks a Host, for instance */
 };
 
 #define MILLISECONDS 1000
@@ -283,7 +284,7 @@ int http_serve(struct http *h, int fd)
         MHD_OPTION_NOTIFY_CONNECTION, http_on_connection, d, MHD_OPTION_NOTIFY_COMPLETED, http_on_completed,
         h, MHD_OPTION_URI_LOG_CALLBACK, http_on_target, h, MHD_OPTION_CONNECTION_LIMIT,
         (unsigned)(h->config.max_connections + CONNECTIONS_ABOVE), MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        h->config.max_head + POOL_BESIDE_HEAD, MHD_OPTION_END);
+        h->config.max_head + POOL_BESIDE_HEAD, MHD_OPTION_STRICT_FOR_CLIENT, TOLERANT, MHD_OPTION_END);
     if (!d->mhd)
         return log_error_errno(EIO, "libmicrohttpd does not serve the socket");
     const union MHD_DaemonInfo *info = MHD_get_daemon_info(d->mhd, MHD_DAEMON_INFO_EPOLL_FD);

@@ -155,13 +155,21 @@ static bool is_browser(const char *method)
     return strcmp(method, MHD_HTTP_METHOD_GET) == 0 || strcmp(method, MHD_HTTP_METHOD_HEAD) == 0;
 }
 
+/* From 1.0 on the library takes no 2xx for CONNECT, since it would open a tunnel. */
+static unsigned status_for(const char *method)
+{
+    return MHD_VERSION >= 0x01000000 && strcmp(method, MHD_HTTP_METHOD_CONNECT) == 0
+               ? MHD_HTTP_NOT_IMPLEMENTED
+               : MHD_HTTP_OK;
+}
+
 static enum MHD_Result respond(struct http *h, struct connection *c)
 {
     bool browser = is_browser(c->method);
     c->step = STEP_ANSWER;
     connection_enter(&h->connections, c, PHASE_ANSWERING, http_now(h));
     body_reset(&c->body, &h->limits);
-    return MHD_queue_response(c->mhd, MHD_HTTP_OK,
+    return MHD_queue_response(c->mhd, status_for(c->method),
                               h->answers[browser ? ANSWER_PAGE : ANSWER_EMPTY][h->draining]);
 }
 

@@ -17,6 +17,8 @@ import time
 TREE = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = os.environ.get("VODHOOK", str(TREE / "build/vodhook"))
 SANITIZED = os.environ.get("VODHOOK_SANITIZED") == "1"
+LIBRARY = tuple(map(int, subprocess.run(["pkg-config", "--modversion", "libmicrohttpd"], stdout=subprocess.PIPE,
+                                        text=True).stdout.strip().split(".")))  # which takes more or less
 WAIT = 30  # seconds for what should be there at once, on a machine that has much else to do
 FILE_ID = "5285890784246869930"
 

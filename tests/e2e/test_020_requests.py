@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from harness import FILE_ID, chunked, request, upload
+from harness import FILE_ID, LIBRARY, chunked, request, upload
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "PROPFIND", "BREW", "get", "X-1", "M" * 300]
 
@@ -19,7 +19,7 @@ def test_every_method(vodhook, version):
 
 
 def test_connect_has_an_authority_as_its_target(vodhook):
-    assert vodhook.send(request("CONNECT", "example.com:443")).status == 200
+    assert vodhook.send(request("CONNECT", "example.com:443")).status == (200 if LIBRARY < (1,) else 501)
     assert vodhook.record()["target"] == "example.com:443"
 
 
@@ -81,9 +81,12 @@ def test_chunked(vodhook, size):
     assert vodhook.record()["event"] == json.loads(body)
 
 
-def test_chunked_with_extensions_and_trailers(vodhook):
+@pytest.mark.parametrize("extension", [b"", pytest.param(b";name=value", marks=pytest.mark.skipif(
+    (1, 0, 0) <= LIBRARY <= (1, 0, 1), reason="libmicrohttpd 1.0.1 counts the bytes of a chunk with extensions wrongly"))],
+    ids=["", "extension"])
+def test_chunked_with_extensions_and_trailers(vodhook, extension):
     body = upload()
-    chunk = b"%x;name=value\r\n%b\r\n0\r\nX-Trailer: 1\r\n\r\n" % (len(body), body)
+    chunk = b"%x%b\r\n%b\r\n0\r\nX-Trailer: 1\r\n\r\n" % (len(body), extension, body)
     assert vodhook.send(request(headers=["Transfer-Encoding: chunked"], length=False) + chunk).status == 200
     assert vodhook.record()["file_id"] == FILE_ID
 

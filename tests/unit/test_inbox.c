@@ -326,9 +326,11 @@ static void after_a_failed_put_nothing_of_the_group_is_recorded(void **state)
 {
     (void)state;
     bool duplicate;
+    static char large[300000]; /* for which pages have to be allocated, whatever SQLite has at hand */
+    snprintf(large, sizeof large, "{\"EventType\":\"X\",\"padding\":\"%0*d\"}", (int)sizeof large - 100, 0);
     assert_int_equal(put(pushed, slice_of(UPLOAD("1")), &duplicate), 0);
     assert_int_equal(sqlite3_hard_heap_limit64(1) >= 0, 1);
-    int failed = put(pushed, slice_of(UPLOAD("2")), &duplicate);
+    int failed = put(pushed, slice_of(large), &duplicate);
     sqlite3_hard_heap_limit64(0);
     assert_int_equal(failed, -ENOMEM);
     assert_true(put(pushed, slice_of(UPLOAD("3")), &duplicate) < 0);
