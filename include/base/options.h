@@ -68,6 +68,7 @@ const char *options_nth(const struct options *o, const char *name, size_t i);
  */
 const char *options_origin(const struct options *o, const char *name);
 bool options_is_default(const struct options *o, const char *name);
+bool options_is_from_command_line(const struct options *o, const char *name);
 
 /* Sets a value from elsewhere (a credential), unless the command line or a file gave one. Returns 0 or
  * -EINVAL (logged with origin) or -ENOMEM. */

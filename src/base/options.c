@@ -280,6 +280,11 @@ bool options_is_default(const struct options *o, const char *name)
     return setting_of(o, name)->rank == RANK_DEFAULT;
 }
 
+bool options_is_from_command_line(const struct options *o, const char *name)
+{
+    return setting_of(o, name)->rank == RANK_COMMAND_LINE;
+}
+
 int options_set(struct options *o, const char *name, const char *value, const char *origin)
 {
     return options_take(o, options_row(o, name), RANK_ELSEWHERE, origin, value);

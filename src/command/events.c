@@ -4,14 +4,15 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/time_parse.h"
 #include "command/commands.h"
@@ -28,6 +29,7 @@ enum {
 };
 
 static const int64_t SECOND = 1000000;
+static volatile sig_atomic_t stopped; /* by a signal, while events are followed */
 
 enum output { OUTPUT_TEXT, OUTPUT_JSON, OUTPUT_RAW };
 
@@ -52,7 +54,7 @@ static int write_out(struct events *e)
 {
     for (size_t done = 0; done < e->out.len;) {
         ssize_t n = write(STDOUT_FILENO, e->out.data + done, e->out.len - done);
-        if (n < 0 && errno != EINTR)
+        if (n < 0 && (errno != EINTR || stopped))
             return -errno;
         done += n > 0 ? (size_t)n : 0;
     }
@@ -167,10 +169,31 @@ static bool reader_of_stdout_is_gone(void)
     return poll(&p, 1, 0) > 0 && p.revents & (POLLERR | POLLHUP);
 }
 
+static void on_signal(int number)
+{
+    (void)number;
+    stopped = true;
+}
+
+/* The second one does not wait for whoever reads. */
+static void take_signals(void)
+{
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+}
+
+static bool is_over(const struct events *e)
+{
+    return stopped || e->limit <= 0 || clock_now(CLOCK_REALTIME) >= e->filter.until ||
+           reader_of_stdout_is_gone();
+}
+
 static int follow(struct events *e)
 {
+    take_signals();
     int r = show_new(e);
-    while (r >= 0 && e->limit > 0 && !reader_of_stdout_is_gone()) {
+    while (r >= 0 && !is_over(e)) {
         r = inbox_reader_wait(e->reader);
         if (r > 1)
             e->last = 0;
@@ -259,13 +282,11 @@ static int open_inbox(struct events *e, const char *path)
 
 static int read_time(const struct options *o, const char *name, int64_t otherwise, int64_t *ret)
 {
-    struct timespec now;
     const char *text = options_string(o, name);
     *ret = otherwise;
     if (!text)
         return 0;
-    clock_gettime(CLOCK_REALTIME, &now);
-    int r = parse_time(text, (int64_t)now.tv_sec * SECOND + now.tv_nsec / 1000, ret);
+    int r = parse_time(text, clock_now(CLOCK_REALTIME), ret);
     return r < 0 ? log_error_errno(r, "--%s %s is no time: 2026-11-24, 2026-11-24T03:00, -2h or today", name,
                                    text)
                  : 0;
@@ -308,8 +329,8 @@ static int run(struct events *e, const struct options *o)
     r = event_decoder_new(DECODE_MEMORY, &e->decoder);
     if (r >= 0)
         r = options_flag(o, "count") ? count(e) : e->follow ? follow(e) : show_new(e);
-    if (r == -EPIPE)
-        return 0; /* the reader has seen enough */
+    if (r == -EPIPE || stopped)
+        return 0; /* whoever reads has seen enough */
     return r < 0 ? log_error_errno(r, "Failed to show the inbox %s: %m", path) : 0;
 }
 

@@ -94,7 +94,8 @@ int outputs_check(const struct options *o)
 {
     struct wanted w = outputs_wanted(o);
     if (w.text && w.json)
-        return log_error_errno(EINVAL, "--output text and --output json both write to stdout: choose one");
+        return log_error_errno(EINVAL, "%s: --output text and --output json both write to stdout: choose one",
+                               options_origin(o, "output"));
     return 0;
 }
 
@@ -105,9 +106,7 @@ int outputs_new(const struct options *o, struct outputs *ret)
     cleanup_free char *inbox_path = NULL;
     struct sink *others[3];
     size_t n = 0;
-    int r = outputs_check(o);
-    if (r < 0)
-        return r;
+    int r;
     if (w.text && (r = make_stdout(o, false, &text)) < 0)
         return r;
     if (w.json && (r = make_stdout(o, true, &json)) < 0)

@@ -59,6 +59,14 @@ static int read_settings(enum command command, struct options *o)
     return r >= 0 && command == COMMAND_LISTEN ? read_credentials(o) : r;
 }
 
+/* Returns SETUP_GO_ON, or the exit status. */
+static int check_outputs(enum command command, const struct options *o)
+{
+    if (!(command & (COMMAND_LISTEN | COMMAND_PULL)) || outputs_check(o) >= 0)
+        return SETUP_GO_ON;
+    return options_is_from_command_line(o, "output") ? EXIT_USAGE : EXIT_CONFIGURATION;
+}
+
 /* What the settings name has to be usable, too. */
 static int check_settings(enum command command, const struct options *o)
 {
@@ -71,8 +79,9 @@ static int check_settings(enum command command, const struct options *o)
     file = command & (COMMAND_PULL | COMMAND_SETTINGS) ? options_string(o, "credentials") : NULL;
     if (file && keys_read_file(file, &keys) < 0)
         return EXIT_CONFIGURATION;
-    if (command & (COMMAND_LISTEN | COMMAND_PULL) && outputs_check(o) < 0)
-        return EXIT_CONFIGURATION;
+    int r = check_outputs(command, o);
+    if (r != SETUP_GO_ON)
+        return r;
     puts("The configuration is fine");
     return EXIT_SUCCESS;
 }
@@ -118,6 +127,9 @@ int setup(enum command command, int argc, char *argv[], struct options **ret)
         options_print_config(o);
         return EXIT_SUCCESS;
     }
+    r = check_outputs(command, o);
+    if (r != SETUP_GO_ON)
+        return r;
     *ret = steal_pointer(o);
     return SETUP_GO_ON;
 }

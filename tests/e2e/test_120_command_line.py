@@ -217,7 +217,14 @@ def test_an_error_in_the_configuration(config, line, what):
 @pytest.mark.parametrize("arguments", [[], ["--check"]], ids=["start", "--check"])
 def test_two_formats_for_one_stdout(arguments):
     done = run("--output=text", "--output=json", "--inbox=none", "--listen=127.0.0.1:0", *arguments)
-    assert done.returncode == 78 and done.stdout == "" and "both" in done.stderr
+    assert done.returncode == 2 and done.stdout == "" and "both" in done.stderr
+
+
+def test_two_formats_in_the_configuration(config):
+    path = config("output = text\noutput = json\n")
+    for arguments in ["--check"], []:
+        done = run(*arguments, f"--config={path}")
+        assert done.returncode == 78 and f"{path}:1: " in done.stderr and "both" in done.stderr
 
 
 def test_every_error_is_shown(config):

@@ -170,6 +170,21 @@ def test_a_filter_holds_for_what_follows_too(filled, inbox):
         assert lines.process.wait(WAIT) == 0
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it(filled, inbox, number):
+    with following(inbox) as lines:
+        for _ in range(6):
+            lines.next()
+        lines.process.send_signal(number)
+        assert lines.process.wait(WAIT) == 0
+
+
+def test_a_time_that_has_come_ends_it(filled, inbox):
+    with following(inbox, "--until=2026-01-01") as lines:
+        assert len(lines.rest()) == 6
+        assert lines.process.wait(WAIT) == 0
+
+
 def test_it_goes_on_when_the_service_restarts_and_the_file_is_replaced(start, inbox):
     first = start(inbox=inbox)
     first.post(upload(1))
