@@ -143,8 +143,8 @@ class Box:
         return int(self.property(unit, "MainPID"))
 
     def journal(self, *matches, unit="vodhook.service"):
-        """The entries, oldest first, each a dict of its fields."""
-        self.run("journalctl", "--sync")
+        """The entries, oldest first, each a dict of its fields. A journald that just starts takes no calls yet."""
+        wait_for("journald", lambda: self.run("journalctl", "--sync", check=False).returncode == 0)
         command = ["journalctl", "--output=json", "--all", "--no-pager", *matches]
         if unit:
             command.append(f"--unit={unit}")

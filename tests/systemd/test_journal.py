@@ -142,6 +142,7 @@ def test_journald_restarted(box, required):
 
 def test_journald_stopped_for_three_seconds(box, required):
     journald = box.main_pid("systemd-journald.service")
+    assert journald > 0
     with Load(box, 200_000 + 50_000 * (required == "journal")) as load:
         box.run("kill", "-STOP", str(journald))
         time.sleep(3)
