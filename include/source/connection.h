@@ -19,14 +19,22 @@ enum connection_phase {
     PHASE_KEPT,      /* answered, and no new request line yet */
     PHASE_ENDED,     /* the same, and the client ended its side */
     PHASE_READING,   /* from the end of the request line to the last byte of the body */
-    PHASE_RECORDING, /* complete and suspended: until the commit, or held because it could not be recorded */
+    PHASE_RECORDING, /* complete: until the commit, or held because it could not be recorded */
     PHASE_ANSWERING, /* until the answer has left */
     PHASE_CUT,       /* shut down here; the library has not closed it yet */
     PHASES,
 };
 
 /* What the handler does at its next call. */
-enum connection_step { STEP_IDLE, STEP_BEGIN, STEP_COLLECT, STEP_ANSWER, STEP_CLOSE };
+enum connection_step {
+    STEP_IDLE,
+    STEP_BEGIN,
+    STEP_COLLECT,
+    STEP_WAIT, /* for the commit, which comes before the library runs for anything else */
+    STEP_HOLD, /* since it could not be recorded: suspends the connection */
+    STEP_ANSWER,
+    STEP_CLOSE,
+};
 
 struct connection {
     TAILQ_ENTRY(connection) entry;
@@ -48,6 +56,7 @@ struct connection {
     struct body body;
     int64_t arrived; /* when it was complete: microseconds since 1970 */
     bool put;        /* the recorder has it once the next commit succeeds */
+    bool suspended;  /* the library lets it rest */
 };
 
 TAILQ_HEAD(connection_list, connection);

@@ -79,7 +79,9 @@ static void resume(struct http *h, struct connection *c, enum connection_step st
     c->step = step;
     connection_enter(&h->connections, c, PHASE_ANSWERING, http_now(h));
     http_expect_deadline(h, http_now(h) + h->connections.lasts[PHASE_ANSWERING]);
-    MHD_resume_connection(c->mhd);
+    if (c->suspended)
+        MHD_resume_connection(c->mhd);
+    c->suspended = false;
     c->daemon->ready = true;
 }
 
@@ -105,6 +107,12 @@ static void give_up_old(struct http *h)
     }
 }
 
+static void hold(struct connection *c)
+{
+    c->step = STEP_HOLD;
+    c->daemon->ready = true;
+}
+
 /* Commits what this round put, and lets those that wait for it go. */
 static void commit_round(struct http *h)
 {
@@ -117,6 +125,8 @@ static void commit_round(struct http *h)
     {
         if (committed && c->put)
             resume(h, c, STEP_ANSWER);
+        else
+            hold(c);
         c->put = false;
     }
     if (!TAILQ_EMPTY(&h->connections.phase[PHASE_RECORDING]))
@@ -177,7 +187,8 @@ static bool any_ready(const struct http *h)
 
 /* Runs the library until it has nothing to do, and records what became complete meanwhile in one go: also
  * what arrived while that was read, so that clients that were answered a moment ago share one commit with
- * those that were not. One that is alone waits for an epoll_wait() that finds nothing. */
+ * those that were not. One that is alone waits for an epoll_wait() that finds nothing. Those that wait keep
+ * the library ready. To suspend them until the commit would cost two system calls each. */
 void http_round(struct http *h)
 {
     for (int i = 0; i < ROUNDS_MAX && any_ready(h); i++) {
@@ -187,7 +198,7 @@ void http_round(struct http *h)
                 daemon_run(&h->daemons[d]);
         for (size_t d = 0; h->uncommitted > before && d < h->n_daemons; d++)
             h->daemons[d].ready = true;
-        if (!any_ready(h) || i == ROUNDS_MAX - 2)
+        if (h->uncommitted == before || i == ROUNDS_MAX - 2)
             commit_round(h);
     }
     commit_round(h);

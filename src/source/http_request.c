@@ -173,6 +173,13 @@ static enum MHD_Result respond(struct http *h, struct connection *c)
                               h->answers[browser ? ANSWER_PAGE : ANSWER_EMPTY][h->draining]);
 }
 
+static enum MHD_Result suspend(struct connection *c)
+{
+    c->suspended = true;
+    MHD_suspend_connection(c->mhd);
+    return MHD_YES;
+}
+
 /* The last byte is here: answers at once when it is recorded at once, else after the commit of this round. */
 static enum MHD_Result complete(struct http *h, struct connection *c)
 {
@@ -186,11 +193,12 @@ static enum MHD_Result complete(struct http *h, struct connection *c)
     if (c->phase == PHASE_CUT)
         return MHD_NO;
     c->put = r > 0;
-    if (r < 0)
-        http_hold(h);
+    c->step = r > 0 ? STEP_WAIT : STEP_HOLD;
     connection_enter(&h->connections, c, PHASE_RECORDING, http_now(h));
-    MHD_suspend_connection(c->mhd);
-    return MHD_YES;
+    if (r > 0)
+        return MHD_YES;
+    http_hold(h);
+    return suspend(c);
 }
 
 /* --- The library's callbacks
@@ -224,6 +232,10 @@ enum MHD_Result http_on_request(void *cls, struct MHD_Connection *mhd, const cha
         }
         *upload_size = 0;
         return MHD_YES;
+    case STEP_WAIT:
+        return MHD_YES;
+    case STEP_HOLD:
+        return suspend(c);
     case STEP_ANSWER:
         return respond(h, c);
     case STEP_CLOSE:
