@@ -37,8 +37,9 @@ struct queue {
     struct pace pace;
     struct reply reply;
     struct buffer request, body, handles;
-    int64_t window_ends; /* of the batch in hand */
-    int64_t back_at;     /* when what was pulled and not confirmed is in the queue again */
+    int64_t window_ends;      /* of the batch in hand */
+    int64_t back_at;          /* when what was pulled and not confirmed is in the queue again, */
+    int64_t said_waiting_for; /* which --once was said to wait for */
     struct buffer trouble;
     int said; /* the result of the call that was said last to fail; 0 for none */
     char said_code[sizeof((struct reply *)0)->code];
@@ -346,14 +347,28 @@ static enum pace_outcome pull(struct queue *q, int64_t *ret_began)
     return events.data ? take_batch(q, events, *ret_began) : PACE_EMPTY;
 }
 
+/* With --once, when the queue is empty but for what comes back. */
+static void say_waiting(struct queue *q)
+{
+    if (q->said_waiting_for == q->back_at)
+        return;
+    q->said_waiting_for = q->back_at;
+    log_info("The queue is empty; what was not confirmed, or lost on the way, comes back within %" PRId64
+             " s, and is waited for",
+             (q->back_at - now_of(q)) / SECOND + 1);
+}
+
 int queue_run(struct queue *q)
 {
     int64_t next = 0;
     while (!stopping(q)) {
         int64_t began = 0;
         enum pace_outcome outcome = pull(q, &began);
-        if (q->config.once && outcome == PACE_EMPTY && now_of(q) >= q->back_at)
-            return 0;
+        if (q->config.once && outcome == PACE_EMPTY && !stopping(q)) {
+            if (now_of(q) >= q->back_at)
+                return 0;
+            say_waiting(q);
+        }
         next = pace_after(&q->pace, outcome, began, now_of(q), any_bits());
         if (q->config.once && (outcome == PACE_PERSISTENT || q->pace.failures >= ONCE_FAILURES))
             return stopping(q) ? 0 : -EIO;
