@@ -287,9 +287,11 @@ static int read_time(const struct options *o, const char *name, int64_t otherwis
     if (!text)
         return 0;
     int r = parse_time(text, clock_now(CLOCK_REALTIME), ret);
-    return r < 0 ? log_error_errno(r, "--%s %s is no time: 2026-11-24, 2026-11-24T03:00, -2h or today", name,
-                                   text)
-                 : 0;
+    return r < 0
+               ? log_error_errno(r,
+                                 "--%s %s is no time: 2026-11-24, 2026-11-24T03:00, -2h, today or yesterday",
+                                 name, text)
+               : 0;
 }
 
 static int read_options(struct events *e, const struct options *o)
