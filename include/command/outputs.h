@@ -25,6 +25,9 @@ bool outputs_color(void);
 /* Returns 0, or -EINVAL, logged, when the outputs asked for do not go together. */
 int outputs_check(const struct options *o);
 
+/* From then on a write that cannot be done is an error like any other, and no signal. */
+void outputs_ignore_signals(void);
+
 /* Makes the sinks: those of --output, or journal where systemd connected stdout to it, else text; and the
  * inbox, which is then required; without an inbox the journal is. Returns 0; -EINVAL when the settings are
  * wrong (configuration) or another negative errno, logged. */

@@ -41,8 +41,8 @@ struct intake *intake_free(struct intake *i);
 
 /* Decodes, judges and records one body. A pulled body that is no event is recorded as unreadable: VOD would
  * send it again and again. Returns as recorder_put(): 0 recorded, 1 at the next commit, a negative errno not
- * recorded. *ret_kind says what it was taken for. */
-int intake_put(struct intake *i, const struct arrival *a, enum record_kind *ret_kind);
+ * recorded. */
+int intake_put(struct intake *i, const struct arrival *a);
 
 static inline void intake_free_p(struct intake **i)
 {

@@ -366,9 +366,7 @@ int command_listen(int argc, char *argv[])
     int r = setup(COMMAND_LISTEN, argc, argv, &o);
     if (r >= 0)
         return r;
-    /* A write that cannot be done is an error like any other. */
-    signal(SIGPIPE, SIG_IGN);
-    signal(SIGXFSZ, SIG_IGN);
+    outputs_ignore_signals();
     struct listen l = {0};
     bool configured = read_sign_key(&l, o) >= 0 && (r = outputs_new(o, &l.outputs)) != -EINVAL;
     if (configured && r >= 0)

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -97,6 +98,12 @@ int outputs_check(const struct options *o)
         return log_error_errno(EINVAL, "%s: --output text and --output json both write to stdout: choose one",
                                options_origin(o, "output"));
     return 0;
+}
+
+void outputs_ignore_signals(void)
+{
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
 }
 
 int outputs_new(const struct options *o, struct outputs *ret)

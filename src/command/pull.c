@@ -52,11 +52,6 @@ static int64_t now_monotonic(void *userdata)
     return clock_now(CLOCK_MONOTONIC);
 }
 
-static int64_t earlier(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 /* --- Signals ---------------------------------------------------------------------------------------- */
 
 static int open_signals(void)
@@ -67,9 +62,7 @@ static int open_signals(void)
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGHUP);
     sigprocmask(SIG_BLOCK, &signals, NULL);
-    /* A write that cannot be done is an error like any other. */
-    signal(SIGPIPE, SIG_IGN);
-    signal(SIGXFSZ, SIG_IGN);
+    outputs_ignore_signals();
     int fd = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
     return fd < 0 ? log_error_errno(errno, "Failed to take signals: %m") : fd;
 }
@@ -162,10 +155,10 @@ static int64_t do_chores(struct pull *p, int *ret_fd)
     }
     tell_status(p, now);
     show_progress(p, now);
-    int64_t due = earlier(p->maintain_at, p->status_at);
+    int64_t due = clock_earlier(p->maintain_at, p->status_at);
     if (p->ping_every != INT64_MAX)
-        due = earlier(due, p->ping_at);
-    return flushed < 0 ? earlier(due, now + STALLED_RETRY) : due;
+        due = clock_earlier(due, p->ping_at);
+    return flushed < 0 ? clock_earlier(due, now + STALLED_RETRY) : due;
 }
 
 /* --- The queue's world ------------------------------------------------------------------------------ */
@@ -176,7 +169,7 @@ static void wait_until(void *userdata, int64_t until)
     while (!take_signals(p)) {
         struct pollfd fds[] = {{.fd = p->signals, .events = POLLIN}, {.events = POLLOUT}};
         int64_t due = do_chores(p, &fds[1].fd);
-        int64_t left = earlier(until, due) - clock_now(CLOCK_MONOTONIC);
+        int64_t left = clock_earlier(until, due) - clock_now(CLOCK_MONOTONIC);
         if (clock_now(CLOCK_MONOTONIC) >= until)
             return;
         struct timespec timeout = {left / SECOND, left % SECOND * 1000};

@@ -280,9 +280,7 @@ static int compare_members(const void *a, const void *b, void *userdata)
 static bool name_is(const struct digester *d, const struct member *m, const char *name)
 {
     struct slice given = member_name(d, m), wanted = slice_of(name);
-    if (m->escaped)
-        return compare_escaped(given, wanted) == 0;
-    return given.len == wanted.len && memcmp(given.data, wanted.data, wanted.len) == 0;
+    return m->escaped ? compare_escaped(given, wanted) == 0 : slice_equal(given, wanted);
 }
 
 /* Whether a member at the top belongs to the envelope, which differs from delivery to delivery. */

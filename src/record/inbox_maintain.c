@@ -316,11 +316,6 @@ static void note_result(struct inbox *i, int r)
         i->tidying_said = r < 0;
 }
 
-static int64_t earlier(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 int sink_inbox_maintain(struct sink *sink)
 {
     struct inbox *i = (struct inbox *)sink;
@@ -335,9 +330,7 @@ int sink_inbox_maintain(struct sink *sink)
     int r = inbox_log_step(i, now);
     note_result(i, r ? r : prune_when_due(i, now));
     i->maintaining = false;
-    int64_t in =
-        (earlier(earlier(i->prune_at, i->look_at_disk_at), inbox_log_next(i)) - clock_now(CLOCK_MONOTONIC)) /
-            MILLISECOND +
-        1;
+    int64_t next = clock_earlier(clock_earlier(i->prune_at, i->look_at_disk_at), inbox_log_next(i));
+    int64_t in = (next - clock_now(CLOCK_MONOTONIC)) / MILLISECOND + 1;
     return in > 0 ? (int)in : 0;
 }

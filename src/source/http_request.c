@@ -116,8 +116,7 @@ int http_record(struct http *h, struct connection *c, bool again)
         .n_headers = h->n_headers,
         .again = again,
     };
-    enum record_kind kind;
-    return intake_put(h->intake, &arrival, &kind);
+    return intake_put(h->intake, &arrival);
 }
 
 /* --- The answer -------------------------------------------------------------------------------------------

@@ -77,7 +77,7 @@ static bool log_allows(const struct intake *i, const struct record *r)
     return r->kind == RECORD_EVENT || !limit || rate_limit_allow(limit, clock_now(CLOCK_MONOTONIC));
 }
 
-int intake_put(struct intake *i, const struct arrival *a, enum record_kind *ret_kind)
+int intake_put(struct intake *i, const struct arrival *a)
 {
     struct json_scan scan;
     struct event event;
@@ -106,8 +106,6 @@ int intake_put(struct intake *i, const struct arrival *a, enum record_kind *ret_
                             : verdict == BODY_UNREADABLE ? scan.error
                                                          : "neither an event type nor a known payload";
     }
-    *ret_kind = record.kind;
-
     record.quiet = !a->again && !log_allows(i, &record);
     return recorder_put(i->recorder, &record, a->again);
 }

@@ -179,11 +179,10 @@ static struct arrival arrival_of(const struct queue *q, struct slice event, bool
 static int put_batch(struct queue *q, struct slice events, bool *recorded, bool again)
 {
     struct slice event;
-    enum record_kind kind;
     int result = 0;
     for (size_t i = 0; json_next(&events, &event); i++) {
         struct arrival a = arrival_of(q, event, again);
-        int r = recorded[i] ? 0 : intake_put(q->intake, &a, &kind);
+        int r = recorded[i] ? 0 : intake_put(q->intake, &a);
         recorded[i] = r == 0;
         if (r < 0)
             result = r;

@@ -222,12 +222,18 @@ def test_a_reader_of_everything_that_stalls():
             os.close(writing)
 
 
-def test_output_buffer(start):
+def unread(start, *options):
+    """A program that writes 50 events to a pipe that nobody reads yet, and the pipe's other end."""
     reading, writing = os.pipe()
-    vodhook = start("--output-buffer=128K", stdout=writing)
+    vodhook = start(*options, stdout=writing)
     os.close(writing)
     for i in range(50):
         vodhook.post(upload(i, name="x" * 10000))
+    return vodhook, reading
+
+
+def test_output_buffer(start):
+    vodhook, reading = unread(start, "--output-buffer=128K")
     vodhook.err.find("does not keep up and 131072 bytes wait for it")
     lines = Lines(open(reading, "rb"), "stdout")
     vodhook.err.find(AGAIN)
@@ -237,11 +243,7 @@ def test_output_buffer(start):
 
 def test_what_is_buffered_is_written_at_the_end(start):
     """The reader is slow: it begins to read when the program is told to stop."""
-    reading, writing = os.pipe()
-    vodhook = start(stdout=writing)
-    os.close(writing)
-    for i in range(50):
-        vodhook.post(upload(i, name="x" * 10000))
+    vodhook, reading = unread(start)
     vodhook.signal()
     lines = Lines(open(reading, "rb"), "stdout")
     assert [json.loads(line)["file_id"] for line in lines.rest()] == [str(i) for i in range(50)]
