@@ -71,7 +71,7 @@ fuzzers: $(FUZZ)
 
 # --- Reading the source --------------------------------------------------------------------------------------
 
-C_FILES = $(wildcard src/*.c src/*/*.c include/*/*.h tests/unit/*.[ch] tests/fuzz/*.[ch])
+C_FILES = $(wildcard src/*.c src/*/*.[ch] include/*/*.h tests/unit/*.[ch] tests/fuzz/*.[ch])
 TIDY    = $(patsubst src/%.c,$(B)/tidy/%,$(wildcard src/*.c src/*/*.c))
 
 ## lint: clang-format, cppcheck and clang-tidy; each file is looked at again when it or a header of its changed

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "base/options.h"
+#include "cloud/cloud.h"
 #include "command/keys.h"
-#include "source/cloud.h"
 
 struct caller {
     struct endpoint endpoint;

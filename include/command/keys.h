@@ -2,7 +2,7 @@
 #pragma once
 
 #include "base/options.h"
-#include "command/secret.h"
+#include "base/secret.h"
 
 struct keys {
     struct secret id, key;

@@ -7,7 +7,7 @@
 
 #include "base/buffer.h"
 #include "base/slice.h"
-#include "event/json.h"
+#include "json/json.h"
 
 enum event_result { RESULT_UNKNOWN, RESULT_OK, RESULT_PENDING, RESULT_FAILED };
 

@@ -10,6 +10,9 @@
 #include "event/event.h"
 
 enum record_kind { RECORD_EVENT, RECORD_REQUEST };
+/* The way something came: posted by VOD, pulled from its queue, or put together from what its API still
+ * knows. */
+enum record_source { SOURCE_PUSH, SOURCE_PULL, SOURCE_RECONCILE };
 enum record_trust { TRUST_UNCHECKED, TRUST_VERIFIED, TRUST_REFUSED };
 
 struct header {
@@ -19,8 +22,8 @@ struct header {
 /* Everything it points to is borrowed for the call it is passed to. */
 struct record {
     enum record_kind kind;
-    int64_t time;       /* when it was complete: microseconds since 1970, UTC */
-    const char *source; /* "push" or "pull" */
+    int64_t time; /* when it was complete: microseconds since 1970, UTC */
+    enum record_source source;
     const char *remote; /* "1.2.3.4:55012", "[2001:db8::1]:55012", "unix", or the endpoint pulled from */
     enum record_trust trust;
     const char *reason; /* why it is refused, or what is wrong with an unreadable one; NULL where neither */
@@ -42,5 +45,6 @@ struct record {
  * trust=refused reason="…"); of a request: POST /x?y 17 bytes, `unreadable` and why. Everything escaped. */
 void record_summary(struct buffer *to, const struct record *r);
 
-/* "verified", "unchecked", "refused" */
+/* "verified", "unchecked", "refused"; "push", "pull", "reconcile" */
 const char *record_trust_name(enum record_trust t);
+const char *record_source_name(enum record_source s);

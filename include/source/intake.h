@@ -19,7 +19,7 @@ struct intake_config {
 
 /* What a source knows of one body. Everything is borrowed for the call. */
 struct arrival {
-    const char *source; /* "push" or "pull" */
+    enum record_source source;
     const char *remote; /* see struct record */
     int64_t time;       /* microseconds since 1970 */
     bool right_path;    /* push: the target is the configured path, or none is configured; pull: true */

@@ -5,8 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "cloud/reply.h"
 #include "source/intake.h"
-#include "source/reply.h"
 
 /* Times are monotonic microseconds. */
 struct queue_world {

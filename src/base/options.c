@@ -8,8 +8,8 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "base/options_private.h"
 #include "base/parse.h"
+#include "options_private.h"
 
 const struct option_row *options_row(const struct options *o, const char *name)
 {

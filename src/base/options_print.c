@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/options_private.h"
+#include "options_private.h"
 
 enum {
     HELP_COLUMN = 30, /* where the text begins */

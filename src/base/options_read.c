@@ -8,7 +8,7 @@
 #include "base/buffer.h"
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "base/options_private.h"
+#include "options_private.h"
 
 enum {
     NAME_MAX_LEN = 64,           /* of an option */

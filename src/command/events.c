@@ -18,8 +18,8 @@
 #include "command/commands.h"
 #include "command/outputs.h"
 #include "command/setup.h"
+#include "inbox/reader.h"
 #include "record/format.h"
-#include "record/inbox_query.h"
 
 #define SERVICE_INBOX "/var/lib/vodhook/inbox.db"
 
@@ -103,7 +103,7 @@ static void put_record(struct events *e, const struct inbox_item *item)
     struct record r = {
         .kind = is_event ? RECORD_EVENT : RECORD_REQUEST,
         .time = item->received,
-        .source = item->source,
+        .source = strcmp(item->source, "pull") == 0 ? SOURCE_PULL : SOURCE_PUSH,
         .remote = item->remote,
         .trust = trust_of(item->trust),
         .reason = item->reason,

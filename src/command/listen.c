@@ -13,9 +13,9 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/secret.h"
 #include "command/commands.h"
 #include "command/outputs.h"
-#include "command/secret.h"
 #include "command/setup.h"
 #include "record/message_ids.h"
 #include "source/http.h"

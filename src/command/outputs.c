@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "inbox/sink.h"
 #include "record/sinks.h"
 
 struct wanted {

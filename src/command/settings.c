@@ -13,8 +13,8 @@
 #include "command/caller.h"
 #include "command/commands.h"
 #include "command/setup.h"
-#include "event/json.h"
 #include "source/batch.h"
+#include "json/json.h"
 
 enum { SIGN_KEY_MAX = 32 /* letters and digits. Source: API, ModifyEventConfig */ };
 

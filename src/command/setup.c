@@ -9,11 +9,11 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/secret.h"
 #include "command/commands.h"
 #include "command/help.h"
 #include "command/keys.h"
 #include "command/outputs.h"
-#include "command/secret.h"
 
 static int read_config(struct options *o)
 {

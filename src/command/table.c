@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "base/parse.h"
+#include "cloud/endpoint.h"
 #include "source/body.h"
-#include "source/endpoint.h"
 
 enum {
     RECEIVING = COMMAND_LISTEN | COMMAND_PULL,

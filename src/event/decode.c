@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/arena.h"
-#include "event/decode_private.h"
+#include "decode_private.h"
 #include "event/types.h"
 
 struct event_decoder {

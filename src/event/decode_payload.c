@@ -6,7 +6,7 @@
 #include <sys/auxv.h>
 
 #include "base/text.h"
-#include "event/decode_private.h"
+#include "decode_private.h"
 
 /* The ids found so far and a hash table over them: a deletion may name hundreds of thousands. */
 struct files {

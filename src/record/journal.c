@@ -111,7 +111,7 @@ static int journal_entry(struct journal_sink *s, const struct record *r)
     journald_field(to, "MESSAGE", r->summary);
     put_kind(to, r);
     put_text(to, "SYSLOG_IDENTIFIER", "vodhook");
-    put_text(to, "VOD_SOURCE", r->source);
+    put_text(to, "VOD_SOURCE", record_source_name(r->source));
     put_text(to, "VOD_REMOTE", r->remote);
     put_text(to, "VOD_TRUST", record_trust_name(r->trust));
     put_text(to, "VOD_REASON", r->reason);

@@ -208,7 +208,7 @@ void record_json(struct buffer *to, struct timestamp *cache, const struct record
     PUTS(to, "{\"time\":\"");
     timestamp_utc(to, cache, r->time);
     PUTS(to, "\",\"source\":");
-    put_string(to, r->source);
+    put_string(to, record_source_name(r->source));
     PUTS(to, ",\"remote\":");
     put_string(to, r->remote);
     PUTS(to, ",\"kind\":");

@@ -40,14 +40,20 @@ static void request_summary(struct buffer *to, const struct record *r)
         buffer_puts(to, " unreadable");
 }
 
+const char *record_source_name(enum record_source s)
+{
+    static const char *const names[] = {"push", "pull", "reconcile"};
+    return names[s];
+}
+
 void record_summary(struct buffer *to, const struct record *r)
 {
     if (r->kind == RECORD_EVENT)
         event_summary(to, r->event);
     else
         request_summary(to, r);
-    if (strcmp(r->source, "pull") == 0)
-        buffer_puts(to, " source=pull");
+    if (r->source != SOURCE_PUSH)
+        buffer_printf(to, " source=%s", record_source_name(r->source));
     if (r->duplicate)
         buffer_puts(to, " duplicate=yes");
     if (r->trust == TRUST_REFUSED)

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <inttypes.h>
 
-#include "event/json.h"
+#include "json/json.h"
 
 void batch_request(struct buffer *to, int64_t sub_app_id)
 {

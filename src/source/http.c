@@ -12,8 +12,8 @@
 #include <systemd/sd-event.h>
 
 #include "base/log.h"
+#include "http_private.h"
 #include "record/message_ids.h"
-#include "source/http_private.h"
 
 enum {
     ROUNDS_MAX = 16, /* times the library may ask to be run again before other sources get their turn */

@@ -11,7 +11,7 @@
 #include "base/log.h"
 #include "base/parse.h"
 #include "base/text.h"
-#include "source/http_private.h"
+#include "http_private.h"
 
 static const char page[] = "vodhook is up and receives event notifications on this address.\n";
 static const char mask[] = "***";
@@ -102,7 +102,7 @@ int http_record(struct http *h, struct connection *c, bool again)
     buffer_reset(&h->masked, 4096);
     collect_headers(h, c);
     struct arrival arrival = {
-        .source = "push",
+        .source = SOURCE_PUSH,
         .remote = c->remote,
         .time = c->arrived,
         .right_path = c->right_path,

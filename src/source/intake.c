@@ -37,17 +37,12 @@ struct intake *intake_free(struct intake *i)
     return NULL;
 }
 
-static bool pulled(const struct arrival *a)
-{
-    return a->source[2] == 'l';
-}
-
 /* A pulled event came over a signed call to VOD itself, so nothing is left to check. */
 static enum record_trust judge(const struct intake *i, const struct arrival *a, const struct event *e,
                                const char **ret_reason)
 {
     *ret_reason = NULL;
-    if (pulled(a))
+    if (a->source != SOURCE_PUSH)
         return TRUST_VERIFIED;
     if (!a->right_path) {
         *ret_reason = "wrong path";
@@ -100,7 +95,8 @@ int intake_put(struct intake *i, const struct arrival *a)
     } else {
         record.headers = a->headers;
         record.n_headers = a->n_headers;
-        record.unreadable = a->right_path && a->post && (verdict == BODY_UNREADABLE || pulled(a));
+        record.unreadable =
+            a->right_path && a->post && (verdict == BODY_UNREADABLE || a->source != SOURCE_PUSH);
         if (record.unreadable && !record.reason)
             record.reason = a->truncated                 ? "the body is too large, its head is kept"
                             : verdict == BODY_UNREADABLE ? scan.error

@@ -11,10 +11,10 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "event/json.h"
 #include "record/message_ids.h"
 #include "source/batch.h"
 #include "source/pace.h"
+#include "json/json.h"
 
 static const int64_t SECOND = 1000000;
 
@@ -163,7 +163,7 @@ static void expect_back(struct queue *q)
 static struct arrival arrival_of(const struct queue *q, struct slice event, bool again)
 {
     return (struct arrival){
-        .source = "pull",
+        .source = SOURCE_PULL,
         .remote = q->config.remote,
         .time = clock_now(CLOCK_REALTIME),
         .right_path = true,

@@ -110,7 +110,7 @@ static struct arrival read_request(struct slice rest, struct header headers[HEAD
 {
     struct slice head = take(&rest, "\n\n"), line = take(&head, "\n");
     struct arrival a = {
-        .source = "push",
+        .source = SOURCE_PUSH,
         .remote = "192.0.2.1:40000",
         .time = INT64_C(1764000000) * 1000000,
         .method = take(&line, " "),
@@ -129,7 +129,7 @@ static struct arrival read_request(struct slice rest, struct header headers[HEAD
     if (a.truncated)
         a.body_bytes += 1000;
     if (slice_equal(a.method, slice_of("PULL"))) {
-        a.source = "pull";
+        a.source = SOURCE_PULL;
         a.remote = "vod.example.com";
         a.post = a.right_path = true;
         a.n_headers = 0;

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-#include "record/sinks.h"
+#include "inbox/sink.h"
 #include "records.h"
 
 static char folder[64], path[128];
@@ -43,12 +43,12 @@ static int inbox_teardown(void **state)
 }
 
 struct delivery {
-    const char *source;
+    enum record_source source;
     enum record_trust trust;
     int64_t time;
 };
 
-static const struct delivery pushed = {"push", TRUST_UNCHECKED, INT64_C(1795491425123456)};
+static const struct delivery pushed = {SOURCE_PUSH, TRUST_UNCHECKED, INT64_C(1795491425123456)};
 
 /* Puts one body as the intake would. Returns what the sink says; *ret_duplicate only where that is 0. */
 static int put(struct delivery d, struct slice body, bool *ret_duplicate)

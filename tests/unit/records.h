@@ -19,7 +19,7 @@ static inline struct record event_record(const struct event *event, struct json_
     return (struct record){
         .kind = RECORD_EVENT,
         .time = RECORD_TIME,
-        .source = "push",
+        .source = SOURCE_PUSH,
         .remote = "192.0.2.7:55012",
         .event = event,
         .scan = scan,
@@ -35,7 +35,7 @@ static inline struct record request_record(const char *method, const char *targe
     return (struct record){
         .kind = RECORD_REQUEST,
         .time = RECORD_TIME,
-        .source = "push",
+        .source = SOURCE_PUSH,
         .remote = "[2001:db8::1]:55012",
         .body = body,
         .body_bytes = body.len,

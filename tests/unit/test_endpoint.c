@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#include "source/endpoint.h"
+#include "cloud/endpoint.h"
 
 static void test_good(void **state)
 {

@@ -127,7 +127,7 @@ static void a_group_is_committed_together(void **state)
 static void the_same_event_is_one_row_however_late_and_by_which_way(void **state)
 {
     (void)state;
-    const struct delivery pulled = {"pull", TRUST_VERIFIED, pushed.time + 500 * 24 * HOUR};
+    const struct delivery pulled = {SOURCE_PULL, TRUST_VERIFIED, pushed.time + 500 * 24 * HOUR};
     assert_false(deliver(pushed, UPLOAD("1")));
     assert_false(deliver(pushed, TASK("t", "1")));
     reopen();
@@ -146,7 +146,7 @@ static void what_may_happen_again_is_a_duplicate_for_a_while(void **state)
     (void)state;
     static const char *const again[] = {RESTORE("5"), CAST("c-5"),
                                         "{\"EventType\":\"New\",\"NewEvent\":{\"A\":1}}"};
-    const struct delivery pulled = {"pull", TRUST_VERIFIED, pushed.time};
+    const struct delivery pulled = {SOURCE_PULL, TRUST_VERIFIED, pushed.time};
     for (size_t k = 0; k < sizeof again / sizeof *again; k++) {
         assert_false(deliver(pushed, again[k]));
         assert_true(deliver(later(pushed, HOUR - SECOND), again[k]));
@@ -161,8 +161,8 @@ static void what_may_happen_again_is_a_duplicate_for_a_while(void **state)
 static void what_is_refused_never_stands_for_what_is_believed(void **state)
 {
     (void)state;
-    const struct delivery refused = {"push", TRUST_REFUSED, pushed.time};
-    const struct delivery verified = {"push", TRUST_VERIFIED, pushed.time};
+    const struct delivery refused = {SOURCE_PUSH, TRUST_REFUSED, pushed.time};
+    const struct delivery verified = {SOURCE_PUSH, TRUST_VERIFIED, pushed.time};
     assert_false(deliver(refused, UPLOAD("1")));
     assert_false(deliver(verified, UPLOAD("1")));
     assert_true(deliver(refused, UPLOAD("1")));
@@ -225,7 +225,7 @@ static void what_is_too_old_goes(void **state)
     (void)state;
     config.keep = 24 * 3600;
     reopen();
-    struct delivery d = {"push", TRUST_UNCHECKED, now() - 25 * HOUR};
+    struct delivery d = {SOURCE_PUSH, TRUST_UNCHECKED, now() - 25 * HOUR};
     deliver_many(d, 0, 300, 10);
     deliver_many(later(d, 2 * HOUR), 300, 400, 10);
     reopen();
@@ -240,7 +240,7 @@ static void what_was_pulled_stays_while_it_may_come_again(void **state)
     (void)state;
     config.keep = 24 * 3600;
     reopen();
-    struct delivery d = {"pull", TRUST_VERIFIED, now() - 5 * 24 * HOUR - HOUR};
+    struct delivery d = {SOURCE_PULL, TRUST_VERIFIED, now() - 5 * 24 * HOUR - HOUR};
     deliver_many(d, 0, 100, 10);
     deliver_many(later(d, 2 * HOUR), 100, 200, 10);
     reopen();
@@ -253,7 +253,7 @@ static void the_oldest_go_when_the_inbox_is_too_large(void **state)
     (void)state;
     config.max = 4 << 20;
     reopen();
-    struct delivery d = {"push", TRUST_UNCHECKED, now()};
+    struct delivery d = {SOURCE_PUSH, TRUST_UNCHECKED, now()};
     deliver_many(d, 0, 2000, 4000);
     maintain();
     int left = rows();
@@ -269,7 +269,7 @@ static void what_strangers_send_is_bounded_and_pushes_nothing_out(void **state)
     (void)state;
     config.max = 4 << 20;
     reopen();
-    struct delivery good = {"push", TRUST_VERIFIED, now()}, bad = {"push", TRUST_REFUSED, now()};
+    struct delivery good = {SOURCE_PUSH, TRUST_VERIFIED, now()}, bad = {SOURCE_PUSH, TRUST_REFUSED, now()};
     deliver_many(good, 0, 600, 4000);
     maintain();
     int before = rows();

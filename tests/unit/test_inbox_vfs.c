@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "record/inbox_private.h"
+#include "../../src/inbox/inbox_private.h"
 
 static char folder[] = "/tmp/vodhook-vfs-XXXXXX", path[64], log_path[80];
 static sqlite3 *writer;

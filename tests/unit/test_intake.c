@@ -43,7 +43,8 @@ static const struct sink_ops memory_ops = {.name = "memory", .put = memory_put, 
 static struct memory memory;
 static struct recorder *recorder;
 static struct intake *intake;
-static const struct arrival push = {.source = "push", .remote = "test", .right_path = true, .post = true};
+static const struct arrival push = {
+    .source = SOURCE_PUSH, .remote = "test", .right_path = true, .post = true};
 
 static void start(struct intake_config config)
 {
@@ -135,7 +136,7 @@ static void test_pulled_is_believed_and_kept(void **state)
     (void)state;
     start((struct intake_config){.sign_key = slice_of("mysignkey")});
     struct arrival pull = push;
-    pull.source = "pull";
+    pull.source = SOURCE_PULL;
     give(pull, "{\"EventType\":\"NewFileUpload\"}");
     assert_int_equal(memory.trust, TRUST_VERIFIED);
     give(pull, "{\"EventHandle\":\"1\"}");

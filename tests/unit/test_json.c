@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "event/json.h"
+#include "json/json.h"
 
 static unsigned flags_of(const char *data, size_t len)
 {

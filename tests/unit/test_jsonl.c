@@ -94,7 +94,7 @@ static void test_sparse_event(void **state)
     (void)state;
     const struct event event = {.type = "X", .result = RESULT_UNKNOWN};
     struct record r = event_record(&event, &scan, slice_of("{\"EventType\":\"X\"}"));
-    r.source = "pull";
+    r.source = SOURCE_PULL;
     r.remote = "vod.tencentcloudapi.com";
     r.trust = TRUST_REFUSED;
     r.reason = "no Sign";

@@ -51,14 +51,14 @@ static void test_event_summary(void **state)
     buffer_putc(&own, 0);
     assert_summary(&r, own.data);
 
-    r.source = "pull";
+    r.source = SOURCE_PULL;
     r.duplicate = true;
     own.len = len;
     buffer_puts(&own, " source=pull duplicate=yes");
     buffer_putc(&own, 0);
     assert_summary(&r, own.data);
 
-    r.source = "push";
+    r.source = SOURCE_PUSH;
     r.duplicate = false;
     r.trust = TRUST_REFUSED;
     r.reason = "wrong Sign";
@@ -79,7 +79,7 @@ static void test_request_summary(void **state)
     r.body_bytes = UINT64_C(8589934592);
     assert_summary(&r, "POST /x?y 8589934592 bytes unreadable reason=\"the text ends too early\"");
     r.method = r.target = (struct slice){0};
-    r.source = "pull";
+    r.source = SOURCE_PULL;
     r.duplicate = true;
     r.reason = "why";
     assert_summary(&r, "Body of 8589934592 bytes unreadable source=pull duplicate=yes reason=why");

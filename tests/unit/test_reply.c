@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "source/reply.h"
+#include "cloud/reply.h"
 
 static struct reply reply;
 

@@ -9,8 +9,8 @@
 #include <errno.h>
 
 #include "base/cleanup.h"
+#include "base/secret.h"
 #include "capture.h"
-#include "command/secret.h"
 
 static struct capture err;
 

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "source/tc3.h"
+#include "cloud/tc3.h"
 
 #define SECRET_ID  "AKIDz8krbsJ5yKBZQpn74WFkmLPx3EXAMPLE"
 #define SECRET_KEY "Gu5t9xGARNpq86cd98joQYCN3EXAMPLE"

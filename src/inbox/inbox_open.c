@@ -8,8 +8,8 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "record/inbox_private.h"
-#include "record/inbox_schema.h"
+#include "inbox/schema.h"
+#include "inbox_private.h"
 #include "record/message_ids.h"
 
 enum {

@@ -1,4 +1,4 @@
-/* inbox_query.h: reads what an inbox holds, also while others write to it, and also where one may only read.
+/* reader.h: reads what an inbox holds, also while others write to it, and also where one may only read.
  */
 #pragma once
 

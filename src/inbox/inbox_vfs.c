@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "record/inbox_private.h"
+#include "inbox_private.h"
 
 /* SQLite's file layer writes at most 131,071 bytes at a time (seekAndWriteFd() in os_unix.c); this is what
  * comes close to that in pages with their headers. */

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 
 #include "event/digest.h"
-#include "record/sinks.h"
+#include "inbox/sink.h"
 
 enum { INBOX_PAGE = 4096 /* SQLite's default */ };
 

@@ -1,5 +1,5 @@
 /* endpoint.c: reads where the cloud's API is called. */
-#include "source/endpoint.h"
+#include "cloud/endpoint.h"
 
 #include <stdio.h>
 #include <string.h>

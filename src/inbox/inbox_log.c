@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "record/inbox_private.h"
+#include "inbox_private.h"
 
 enum {
     LOG_LEAST = 256, /* pages of the log after which it begins anew: at least, */

@@ -1,5 +1,5 @@
 /* tc3.c: signs calls of Tencent Cloud's API (TC3-HMAC-SHA256). */
-#include "source/tc3.h"
+#include "cloud/tc3.h"
 
 #include <inttypes.h>
 #include <nettle/hmac.h>

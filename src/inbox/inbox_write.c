@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "event/types.h"
-#include "record/inbox_private.h"
+#include "inbox_private.h"
 
 /* How long a repeat counts as a duplicate, in microseconds, where the same may happen again and look the
  * same: VOD tries a push three times within seconds, and keeps an event in its queue for four days. */
@@ -26,7 +26,7 @@ static int64_t repeated_within(const struct record *r)
 {
     if (is_settled(r))
         return INT64_MAX;
-    return strcmp(r->source, "pull") == 0 ? REPEATED_PULL : REPEATED_PUSH;
+    return r->source == SOURCE_PULL ? REPEATED_PULL : REPEATED_PUSH;
 }
 
 static void bind_text(sqlite3_stmt *s, int n, const char *text)
@@ -74,7 +74,7 @@ static int add_event(struct inbox *i, const struct record *r, const uint8_t *dig
 {
     sqlite3_stmt *s = i->statements[INBOX_ADD];
     sqlite3_bind_int64(s, 1, r->time);
-    bind_text(s, 2, r->source);
+    bind_text(s, 2, record_source_name(r->source));
     bind_text(s, 3, r->remote);
     bind_text(s, 4, record_trust_name(r->trust));
     bind_event(s, r->event);

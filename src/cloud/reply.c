@@ -1,5 +1,5 @@
 /* reply.c: reads the envelope of the API's answers, and knows what to do about each error. */
-#include "source/reply.h"
+#include "cloud/reply.h"
 
 #include <cjson/cJSON.h>
 #include <errno.h>
@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "event/json.h"
+#include "json/json.h"
 
 enum { SKEW_ALLOWED = 300 /* seconds. Source: Signature v3, AuthFailure.SignatureExpire */ };
 

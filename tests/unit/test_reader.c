@@ -11,8 +11,8 @@
 #include <sqlite3.h>
 
 #include "base/cleanup.h"
+#include "inbox/reader.h"
 #include "inboxes.h"
-#include "record/inbox_query.h"
 
 static const int64_t SECOND = 1000000;
 static struct inbox_reader *reader;
@@ -38,7 +38,7 @@ static int setup(void **state)
     int r = inbox_setup(state);
     struct delivery refused = at(6), pulled = at(7);
     refused.trust = TRUST_REFUSED;
-    pulled.source = "pull";
+    pulled.source = SOURCE_PULL;
     deliver(at(0), DELETED("1"));
     deliver(at(1), TASK("1", "t-1", "0"));
     deliver(at(2), UPLOAD("1"));

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "event/json.h"
+#include "json/json.h"
 
 enum style { STYLE_COMPACT, STYLE_INDENTED, STYLE_READABLE };
 

@@ -1,5 +1,5 @@
-/* inbox_query.c: reads an inbox. */
-#include "record/inbox_query.h"
+/* reader.c: reads an inbox. */
+#include "inbox/reader.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -13,7 +13,7 @@
 
 #include "base/buffer.h"
 #include "base/cleanup.h"
-#include "record/inbox_schema.h"
+#include "inbox/schema.h"
 
 enum {
     BUSY_WAIT = 2000, /* milliseconds: only while another process repairs what a killed one left */

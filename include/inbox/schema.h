@@ -1,4 +1,4 @@
-/* inbox_schema.h: the tables of the inbox. They are an interface, described in vodhook(1): a released version
+/* schema.h: the tables of the inbox. They are an interface, described in vodhook(1): a released version
  * never changes, a new one is a further step. */
 #pragma once
 

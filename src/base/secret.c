@@ -1,5 +1,5 @@
 /* secret.c: reads keys from files, and leaves nothing of them in memory. */
-#include "command/secret.h"
+#include "base/secret.h"
 
 #include <errno.h>
 #include <fcntl.h>

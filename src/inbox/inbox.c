@@ -8,7 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "record/inbox_private.h"
+#include "inbox_private.h"
 #include "record/message_ids.h"
 
 static const int64_t MILLISECOND = 1000;

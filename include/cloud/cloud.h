@@ -3,8 +3,8 @@
 
 #include <stdbool.h>
 
-#include "source/endpoint.h"
-#include "source/reply.h"
+#include "cloud/endpoint.h"
+#include "cloud/reply.h"
 
 enum {
     CLOUD_TIMEOUT =

@@ -1,5 +1,5 @@
 /* cloud.c: makes one signed call after the other over a connection that is kept. */
-#include "source/cloud.h"
+#include "cloud/cloud.h"
 
 #include <curl/curl.h>
 #include <errno.h>
@@ -12,7 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "source/tc3.h"
+#include "cloud/tc3.h"
 
 /* Source: API model of vod 2018-07-17 */
 #define SERVICE      "vod"

@@ -1,5 +1,5 @@
 /* json.c: one pass over bytes that says whether they are JSON, and walks through JSON without a tree. */
-#include "event/json.h"
+#include "json/json.h"
 
 #include <errno.h>
 #include <string.h>
