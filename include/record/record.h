@@ -30,6 +30,9 @@ struct record {
     bool unreadable;    /* a body on the right path that looks like JSON and is none, or was cut */
     bool truncated;     /* body holds only the head of what arrived */
     bool duplicate;     /* set by the inbox: it has been recorded before */
+    int64_t row;        /* set by the inbox: its id there; 0 where there is none */
+    uint64_t seen;      /* set by the inbox: how often it has arrived, this time included; 0 where unknown */
+    int64_t first_time; /* set by the inbox: `time` of its first delivery; 0 where it is this one */
     bool quiet;         /* one of too many: counted, and seen by the required sink only */
     const struct event *event;    /* RECORD_EVENT only, else NULL */
     const struct json_scan *scan; /* RECORD_EVENT only: of body, valid */
