@@ -24,8 +24,7 @@ struct setting *options_setting(const struct options *o, const struct option_row
     return &o->settings[row - o->table];
 }
 
-/* --- Checking ----------------------------------------------------------------------------------------------
- */
+/* --- Checking ---------------------------------------------------------------------------------------- */
 
 void option_format_number(enum option_type type, int64_t number, char *buffer, size_t size)
 {
@@ -150,8 +149,7 @@ int option_check(const struct option_row *row, const char *text, int64_t *ret_nu
     return r == -EINVAL ? r : option_check_range(row, text, *ret_number, ret_why, size);
 }
 
-/* --- Settings ----------------------------------------------------------------------------------------------
- */
+/* --- Settings ---------------------------------------------------------------------------------------- */
 
 static void setting_clear(struct setting *s)
 {

@@ -16,8 +16,7 @@ enum {
     WRONG_LINES_MAX = 20,        /* that are told; one with more is none either */
 };
 
-/* --- Names that are nearly right ---------------------------------------------------------------------------
- */
+/* --- Names that are nearly right --------------------------------------------------------------------- */
 
 /* How many letters have to be put in, left out or replaced. */
 static size_t edit_distance(const char *a, const char *b)
@@ -59,8 +58,7 @@ static const char *nearest_name(const struct options *o, const char *name, bool 
     return nearest;
 }
 
-/* --- The command line --------------------------------------------------------------------------------------
- */
+/* --- The command line -------------------------------------------------------------------------------- */
 
 static int unknown_option(const struct options *o, const char *name)
 {
@@ -123,8 +121,7 @@ int options_parse_argv(struct options *o, int argc, char *const argv[], int *ret
     return 0;
 }
 
-/* --- The configuration file --------------------------------------------------------------------------------
- */
+/* --- The configuration file -------------------------------------------------------------------------- */
 
 static int read_whole_file(const char *path, struct buffer *ret, bool *ret_public)
 {

@@ -54,8 +54,7 @@ static void hmac_next(const uint8_t key[TC3_HASH], struct slice message, uint8_t
     hmac((struct slice){(const char *)key, TC3_HASH}, message, ret);
 }
 
-/* --- The canonical request -------------------------------------------------------------------------------
- */
+/* --- The canonical request --------------------------------------------------------------------------- */
 
 static struct slice trimmed(struct slice s)
 {
@@ -108,8 +107,7 @@ void tc3_canonical_hash(const struct tc3_request *r, char ret[TC3_HEX])
     finish_hex(&hash, ret);
 }
 
-/* --- The signature ---------------------------------------------------------------------------------------
- */
+/* --- The signature ----------------------------------------------------------------------------------- */
 
 void tc3_date(int64_t time, char ret[TC3_DATE])
 {

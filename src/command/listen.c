@@ -47,8 +47,7 @@ struct listen {
     bool stopping;
 };
 
-/* --- The loop's chores -------------------------------------------------------------------------------------
- */
+/* --- The loop's chores ------------------------------------------------------------------------------- */
 
 static int64_t now_of(const struct listen *l, clockid_t clock)
 {
@@ -153,8 +152,7 @@ static int on_status(sd_event_source *source, uint64_t usec, void *userdata)
     return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
-/* --- Signals -----------------------------------------------------------------------------------------------
- */
+/* --- Signals ----------------------------------------------------------------------------------------- */
 
 static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
 {
@@ -182,8 +180,7 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *inf
     return 0;
 }
 
-/* --- Putting together --------------------------------------------------------------------------------------
- */
+/* --- Putting together -------------------------------------------------------------------------------- */
 
 static int open_sockets(struct listen *l, const struct options *o)
 {

@@ -91,8 +91,7 @@ static int log_close(sqlite3_file *file)
     return rc == SQLITE_OK ? closed : rc;
 }
 
-/* --- Handed on --------------------------------------------------------------------------------------------
- */
+/* --- Handed on --------------------------------------------------------------------------------------- */
 
 static int log_lock(sqlite3_file *file, int level)
 {
@@ -124,8 +123,7 @@ static int log_characteristics(sqlite3_file *file)
     return real_of(file)->pMethods->xDeviceCharacteristics(real_of(file));
 }
 
-/* --- Files ------------------------------------------------------------------------------------------------
- */
+/* --- Files ------------------------------------------------------------------------------------------- */
 
 static const sqlite3_io_methods methods = {
     .iVersion = 1,

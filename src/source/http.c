@@ -96,8 +96,7 @@ static void give_up_old(struct http *h)
 {
     struct connection *c, *after;
     int64_t now = http_now(h);
-    TAILQ_FOREACH_SAFE(c, &h->connections.phase[PHASE_RECORDING], entry, after)
-    {
+    TAILQ_FOREACH_SAFE(c, &h->connections.phase[PHASE_RECORDING], entry, after) {
         if (now - c->since < hold_ends(h))
             continue;
         log_message(MESSAGE_UNRECORDED, LOG_WARNING, 0,
@@ -121,8 +120,7 @@ static void commit_round(struct http *h)
         return;
     bool committed = recorder_commit(h->recorder) == 0;
     h->uncommitted = 0;
-    TAILQ_FOREACH_SAFE(c, &h->connections.phase[PHASE_RECORDING], entry, after)
-    {
+    TAILQ_FOREACH_SAFE(c, &h->connections.phase[PHASE_RECORDING], entry, after) {
         if (committed && c->put)
             resume(h, c, STEP_ANSWER);
         else
@@ -140,8 +138,7 @@ static int on_retry(sd_event_source *timer, uint64_t usec, void *userdata)
     struct http *h = userdata;
     struct connection *c, *after;
     h->holding = false;
-    TAILQ_FOREACH_SAFE(c, &h->connections.phase[PHASE_RECORDING], entry, after)
-    {
+    TAILQ_FOREACH_SAFE(c, &h->connections.phase[PHASE_RECORDING], entry, after) {
         int r = http_record(h, c, true);
         if (r < 0)
             break; /* what could not take one takes no other either */
@@ -237,7 +234,7 @@ static int on_drain_quiet(sd_event_source *timer, uint64_t usec, void *userdata)
     const enum connection_phase quiet[] = {PHASE_CONNECTED, PHASE_KEPT, PHASE_ENDED};
     for (size_t i = 0; i < sizeof quiet / sizeof *quiet; i++)
         TAILQ_FOREACH_SAFE(c, &h->connections.phase[quiet[i]], entry, after)
-    connection_cut(&h->connections, c, "the program ends", http_now(h));
+            connection_cut(&h->connections, c, "the program ends", http_now(h));
     http_round(h);
     return 0;
 }
@@ -370,7 +367,7 @@ size_t http_unanswered(const struct http *h)
     const enum connection_phase under_way[] = {PHASE_READING, PHASE_RECORDING, PHASE_ANSWERING};
     for (size_t i = 0; i < sizeof under_way / sizeof *under_way; i++)
         TAILQ_FOREACH(c, &h->connections.phase[under_way[i]], entry)
-    n++;
+            n++;
     return n;
 }
 
@@ -381,7 +378,7 @@ struct http *http_free(struct http *h)
     /* The library refuses to stop while a connection is suspended. */
     struct connection *c, *after;
     TAILQ_FOREACH_SAFE(c, &h->connections.phase[PHASE_RECORDING], entry, after)
-    resume(h, c, STEP_CLOSE);
+        resume(h, c, STEP_CLOSE);
     for (size_t i = 0; i < h->n_daemons; i++) {
         sd_event_source_unref(h->daemons[i].source);
         MHD_run(h->daemons[i].mhd);

@@ -18,8 +18,7 @@ static const char mask[] = "***";
 
 enum { SHOWN_TARGET = 200 /* bytes of a target in a line about a request that was cut short */ };
 
-/* --- The request ------------------------------------------------------------------------------------------
- */
+/* --- The request ------------------------------------------------------------------------------------- */
 
 /* The path of a request target: without the query, and without scheme and authority where a proxy sent them.
  */
@@ -119,8 +118,7 @@ int http_record(struct http *h, struct connection *c, bool again)
     return intake_put(h->intake, &arrival);
 }
 
-/* --- The answer -------------------------------------------------------------------------------------------
- */
+/* --- The answer -------------------------------------------------------------------------------------- */
 
 int http_answers_new(struct http *h)
 {
@@ -200,8 +198,7 @@ static enum MHD_Result complete(struct http *h, struct connection *c)
     return suspend(c);
 }
 
-/* --- The library's callbacks
- * -------------------------------------------------------------------------------- */
+/* --- The library's callbacks ------------------------------------------------------------------------- */
 
 enum MHD_Result http_on_request(void *cls, struct MHD_Connection *mhd, const char *url, const char *method,
                                 const char *version, const char *upload, size_t *upload_size, void **context)

@@ -72,8 +72,7 @@ static int64_t now(void)
     return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
 }
 
-/* --- Requests
- * ----------------------------------------------------------------------------------------------- */
+/* --- Requests ---------------------------------------------------------------------------------------- */
 
 static char *read_file(const char *name, size_t *ret_len)
 {
@@ -125,8 +124,7 @@ static void request_begin(struct client *c)
     c->state = SENDING;
 }
 
-/* --- Answers
- * ------------------------------------------------------------------------------------------------ */
+/* --- Answers ----------------------------------------------------------------------------------------- */
 
 /* Whether the answer is whole. Ends the program where it is no 200. */
 static bool answer_complete(struct client *c, bool ended)
@@ -155,8 +153,7 @@ static bool more(void)
     return run.started < options.requests;
 }
 
-/* --- Connections
- * -------------------------------------------------------------------------------------------- */
+/* --- Connections ------------------------------------------------------------------------------------- */
 
 static void client_connect(struct client *c)
 {
@@ -271,8 +268,7 @@ static void client_handle(struct client *c, uint32_t events)
         client_read(c);
 }
 
-/* --- The run
- * ------------------------------------------------------------------------------------------------ */
+/* --- The run ----------------------------------------------------------------------------------------- */
 
 static void run_until(const uint64_t *counter, const uint64_t *goal)
 {

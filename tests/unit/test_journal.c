@@ -27,8 +27,7 @@ static sd_journal *journal;
 static struct sink *sink;
 static bool inside; /* beside a journald of its own */
 
-/* --- The journald beside this test
- * -------------------------------------------------------------------------- */
+/* --- The journald beside this test ------------------------------------------------------------------- */
 
 static pid_t journald_pid(void)
 {
@@ -72,8 +71,7 @@ static void journald_start(void)
     assert_int_equal(system(FIXTURES "/../journald-run --start"), 0);
 }
 
-/* --- Reading
- * ------------------------------------------------------------------------------------------------- */
+/* --- Reading ----------------------------------------------------------------------------------------- */
 
 static void need_journald(void)
 {
@@ -156,8 +154,7 @@ static struct record small_event(const struct event *event)
     return event_record(event, &scan, slice_of("{\"EventType\":\"X\"}"));
 }
 
-/* --- Fields
- * -------------------------------------------------------------------------------------------------- */
+/* --- Fields ------------------------------------------------------------------------------------------ */
 
 static void test_event(void **state)
 {
@@ -287,7 +284,7 @@ static void test_many_files(void **state)
     const void *data;
     size_t len;
     SD_JOURNAL_FOREACH_DATA(journal, data, len)
-    n += len > 12 && memcmp(data, "VOD_FILE_ID=", 12) == 0;
+        n += len > 12 && memcmp(data, "VOD_FILE_ID=", 12) == 0;
     assert_int_equal(n, 256);
 }
 
@@ -310,8 +307,7 @@ static void test_large_event(void **state)
     free(body);
 }
 
-/* --- A journald that is busy or away
- * ------------------------------------------------------------------------- */
+/* --- A journald that is busy or away ----------------------------------------------------------------- */
 
 /* A required journal says of each event whether journald has it: what it has is there once, the rest is not.
  */
