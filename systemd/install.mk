@@ -8,11 +8,12 @@ UNITDIR        ?= $(or $(call dir_of,systemd,systemdsystemunitdir),/usr/lib/syst
 SYSUSERSDIR    ?= $(or $(call dir_of,systemd,sysusersdir),/usr/lib/sysusers.d)
 CATALOGDIR     ?= $(or $(call dir_of,systemd,catalogdir),/usr/lib/systemd/catalog)
 COMPLETIONSDIR ?= $(or $(call dir_of,bash-completion,completionsdir),/usr/share/bash-completion/completions)
+CONFIG         := /etc/vodhook.conf
 dir_of = $(shell $(PKG_CONFIG) --variable=$(2) $(1) 2>/dev/null)
 
 UNITS := $(notdir $(sort $(wildcard systemd/*.service systemd/*.socket)))
 
-# mode:file:target of all that is installed. The first program is the command, the others are what it runs.
+# mode:file:target of all that is installed but the configuration. The first program is the command, which runs the others.
 INSTALLED = 755:$(B)/vodhook:$(BINDIR)/vodhook \
             $(foreach p,$(filter-out $(B)/vodhook,$(PROGRAMS)),755:$(p):$(LIBEXECDIR)/$(notdir $(p))) \
             $(foreach u,$(UNITS),644:$(B)/systemd/$(u):$(UNITDIR)/$(u)) \
@@ -33,13 +34,16 @@ install: all $(UNITS:%=$(B)/systemd/%)
 	$(Q)for entry in $(INSTALLED); do \
 	    IFS=:; set -- $$entry; install -D -m "$$1" "$$2" "$(DESTDIR)$$3" || exit; echo "  INSTALL $(DESTDIR)$$3"; \
 	done
-	$(Q)$(if $(DESTDIR),,sh systemd/tell-systemd installed "$(SYSUSERSDIR)/vodhook.conf")
+	$(Q)[ -e "$(DESTDIR)$(CONFIG)" ] || { install -D -m 640 systemd/vodhook.conf "$(DESTDIR)$(CONFIG)" && \
+	    echo "  INSTALL $(DESTDIR)$(CONFIG)"; }
+	$(Q)$(if $(DESTDIR),,sh systemd/tell-systemd installed "$(SYSUSERSDIR)/vodhook.conf" $(CONFIG))
 
-## uninstall: stop it and take away what install brought; state, configuration and the user vodhook stay
+## uninstall: stop it and remove what install brought; the state, a changed configuration and the user vodhook stay
 .PHONY: uninstall
 uninstall:
 	$(Q)$(if $(DESTDIR),,sh systemd/tell-systemd leaving $(UNITS))
 	$(Q)for entry in $(INSTALLED); do IFS=:; set -- $$entry; rm -f "$(DESTDIR)$$3"; done
+	$(Q)! cmp -s systemd/vodhook.conf "$(DESTDIR)$(CONFIG)" || rm "$(DESTDIR)$(CONFIG)"
 	$(Q)for dir in $(LIBEXECDIR) $(EXAMPLESDIR) $(dir $(EXAMPLESDIR)); do \
 	    [ ! -d "$(DESTDIR)$$dir" ] || rmdir --ignore-fail-on-non-empty "$(DESTDIR)$$dir"; \
 	done

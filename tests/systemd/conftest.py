@@ -29,6 +29,7 @@ def bare_box(box_possible, stage):
     box = Box(stage)
     try:
         box.run("systemd-sysusers")
+        box.run("chgrp", "vodhook", "/etc/vodhook.conf")
         box.run("journalctl", "--update-catalog")
         yield box
     finally:

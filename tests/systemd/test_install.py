@@ -29,7 +29,7 @@ def expected(prefix):
     files = {
         f"{prefix}/bin/vodhook",
         *(f"{prefix}/share/man/man1/{page.name}" for page in (TREE / "src/command").glob("*.1")),
-        f"{prefix}/share/doc/vodhook/examples/vodhook.conf.example",
+        "etc/vodhook.conf",
         f"{prefix}/share/doc/vodhook/examples/sign-key.conf.example",
         f"{UNITDIR}/vodhook.service", f"{UNITDIR}/vodhook.socket",
         pkg_config("sysusersdir", "systemd", "/usr/lib/sysusers.d") + "/vodhook.conf",
@@ -48,6 +48,8 @@ def test_installs_exactly_what_is_meant(stage):
     assert "ExecStart=/usr/local/bin/vodhook listen\n" in (stage / UNITDIR / "vodhook.service").read_text()
     assert (stage / "usr/local/bin/vodhook").stat().st_mode & 0o7777 == 0o755
     assert (stage / UNITDIR / "vodhook.socket").stat().st_mode & 0o7777 == 0o644
+    assert (stage / "etc/vodhook.conf").stat().st_mode & 0o7777 == 0o640
+    assert (stage / "etc/vodhook.conf").read_bytes() == (TREE / "systemd/vodhook.conf").read_bytes()
 
 
 def test_prefix_is_honoured(tmp_path):
@@ -63,7 +65,9 @@ def test_uninstall_leaves_state_and_configuration_alone(stage, tmp_path):
     kept = ["etc/vodhook.conf", "var/lib/vodhook/inbox.db"]
     for name in kept:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text("")
+        (root / name).write_text("# mine\n")
+    make("install", f"DESTDIR={root}")
+    assert (root / "etc/vodhook.conf").read_text() == "# mine\n"
     make("uninstall", f"DESTDIR={root}")
     assert files_of(root) == kept
     assert not [p for p in root.rglob("*") if "vodhook" in p.name and str(p.relative_to(root)) not in
@@ -133,6 +137,7 @@ def test_on_the_running_system(box_possible):
         in_tree = ["make", "-C", str(TREE), f"B={build_folder()}"]
         before = set(vodhook_files(box))
         box.run(*in_tree, "install")
+        assert box.run("stat", "-c", "%U:%G %a", "/etc/vodhook.conf").stdout == "root:vodhook 640\n"
         assert box.systemctl("is-active", "vodhook.socket", check=False).stdout == "inactive\n"
         box.systemctl("enable", "--now", "vodhook")
         assert post(box.connect(), upload(1)) == 200

@@ -8,9 +8,10 @@ import pytest
 from box import TREE, VODHOOK
 
 PAGE = TREE / "src/command/vodhook.1"
+PAGES = sorted((TREE / "src/command").glob("*.[15]"))
 COMPLETION = TREE / "systemd/bash-completion/vodhook"
 CATALOG = TREE / "systemd/vodhook.catalog"
-EXAMPLE = TREE / "systemd/vodhook.conf.example"
+EXAMPLE = TREE / "systemd/vodhook.conf"
 COMMANDS = ["listen", "events", *(["pull", "settings"] if (TREE / "src/main_cloud.c").exists() else [])]
 
 
@@ -70,6 +71,12 @@ def test_page_has_no_option_that_the_table_lacks():
 @pytest.mark.skipif(not shutil.which("mandoc"), reason="no mandoc")
 def test_page_is_clean_for_mandoc():
     assert run("mandoc", "-Tlint", str(PAGE)).stdout == ""
+
+
+@pytest.mark.skipif(not shutil.which("lexgrog"), reason="no man-db")
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_whatis_knows_the_page(page):
+    assert run("lexgrog", page).stdout.startswith(f'{page}: "{page.stem} - ')
 
 
 @pytest.mark.skipif(not shutil.which("man"), reason="no man")
@@ -133,6 +140,7 @@ def test_catalog_compiles(tmp_path):
 
 
 def test_example_configuration_is_in_order(tmp_path):
+    assert [line for line in EXAMPLE.read_text().splitlines() if line and not line.startswith("#")] == []
     done = run(VODHOOK, "--check", "--config", str(EXAMPLE))
     assert done.returncode == 0, done.stdout
     # Its defaults, taken at their word, are settings that are right, and the defaults.
