@@ -106,7 +106,7 @@ def test_units_verify(stage, tmp_path):
 
 def test_unit_says_what_it_must(stage):
     text = (stage / UNITDIR / "vodhook.service").read_text()
-    for line in ("Type=notify", "Requires=vodhook.socket", "After=vodhook.socket", "Also=vodhook.socket",
+    for line in ("Type=notify", "Requires=vodhook.socket", "After=vodhook.socket", "After=time-sync.target", "Also=vodhook.socket",
                  "PrivateNetwork=yes", "StateDirectory=vodhook", "StateDirectoryMode=0750", "CapabilityBoundingSet=",
                  "LogRateLimitIntervalSec=1us", "Documentation=man:vodhook(1)"):
         assert f"\n{line}\n" in text, line
