@@ -7,12 +7,16 @@
 #include "base/options.h"
 #include "record/recorder.h"
 
+typedef struct sd_event sd_event;
+typedef struct sd_event_source sd_event_source;
+
 struct outputs {
     struct recorder *recorder;
     struct sink *inbox;   /* the recorder's; NULL without an inbox */
     const char *required; /* "inbox" or "journal": the sink an acknowledgement waits for; NULL for none */
     char *inbox_path;     /* owned; NULL without an inbox */
     bool text_on_stdout;
+    sd_event_source *ready; /* while a reader that stalls is waited for; NULL otherwise */
 };
 
 /* Where the inbox is unless --inbox says: in $STATE_DIRECTORY, else in the user's own state. Returns an owned
@@ -25,16 +29,14 @@ bool outputs_color(void);
 /* Returns 0, or -EINVAL, logged, when the outputs asked for do not go together. */
 int outputs_check(const struct options *o);
 
-/* From then on a write that cannot be done is an error like any other, and no signal. */
-void outputs_ignore_signals(void);
-
 /* Makes the sinks: those of --output, or journal where systemd connected stdout to it, else text; and the
  * inbox, which is then required; without an inbox the journal is. Returns 0; -EINVAL when the settings are
  * wrong (configuration) or another negative errno, logged. */
 int outputs_new(const struct options *o, struct outputs *ret);
 
-/* Does what is due beside recording, between two commits. Returns in how many milliseconds it should be
- * called again, or -1 for never. */
-int outputs_maintain(struct outputs *o);
+/* The chores of a service: writes out what the sinks buffer and takes a step of the inbox's maintenance.
+ * Between two commits, when answers have left. The loop calls them when a slow reader takes more. Returns
+ * when they are due again: monotonic microseconds. */
+int64_t outputs_chores(struct outputs *o, sd_event *loop, int64_t now);
 
 void outputs_done(struct outputs *o);

@@ -2,18 +2,16 @@
  * goes. */
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/resource.h>
-#include <systemd/sd-daemon.h>
-#include <systemd/sd-event.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/secret.h"
+#include "base/service.h"
 #include "command/commands.h"
 #include "command/outputs.h"
 #include "command/setup.h"
@@ -27,142 +25,51 @@ enum {
 };
 
 static const int64_t SECOND = 1000000;
-static const int64_t STATUS_INTERVAL = 10 * SECOND;
-static const int64_t STALLED_RETRY = SECOND / 2;
 
 struct listen {
-    sd_event *loop;
+    struct service *service;
     struct listeners listeners;
     struct outputs outputs;
     struct secret sign_key;
     struct intake *intake;
     struct http *http;
     struct rate_limit requests, unreadable;
-    sd_event_source *output_ready; /* the output takes more */
-    sd_event_source *chores;       /* what is to be done in a while */
-    sd_event_source *maintenance;  /* of the inbox */
-    int64_t maintain_at;           /* when that timer runs out */
-    bool chores_armed;
-    uint64_t status_seen; /* what the last STATUS= told of */
-    bool stopping;
 };
 
-/* --- The loop's chores ------------------------------------------------------------------------------- */
+/* --- The service -------------------------------------------------------------------------------------- */
 
-static int64_t now_of(const struct listen *l, clockid_t clock)
+static int64_t do_chores(void *userdata, int64_t now)
 {
-    uint64_t now = 0;
-    sd_event_now(l->loop, clock, &now);
-    return (int64_t)now;
-}
-
-static void chores_in(struct listen *l, int64_t usec)
-{
-    if (l->chores_armed)
-        return;
-    l->chores_armed = true;
-    sd_event_source_set_time(l->chores, (uint64_t)(now_of(l, CLOCK_MONOTONIC) + usec));
-    sd_event_source_set_enabled(l->chores, SD_EVENT_ONESHOT);
-}
-
-static int on_output_ready(sd_event_source *source, int fd, uint32_t events, void *userdata)
-{
-    (void)fd;
-    (void)events;
     struct listen *l = userdata;
-    l->output_ready = sd_event_source_disable_unref(source);
-    return 0; /* the flush follows, as after every source */
-}
-
-static void flush_outputs(struct listen *l)
-{
-    if (l->output_ready)
-        return;
-    int r = recorder_flush(l->outputs.recorder);
-    if (r > 0 && sd_event_add_io(l->loop, &l->output_ready, r, EPOLLOUT, on_output_ready, l) < 0)
-        r = -EAGAIN;
-    if (r < 0)
-        chores_in(l, STALLED_RETRY);
-}
-
-/* A small step, when the answers of a round have left. The timer is for the times when nothing arrives, and
- * is left to run out early: moving it costs a system call a round. */
-static void maintain(struct listen *l)
-{
-    int next = outputs_maintain(&l->outputs);
-    int64_t at = now_of(l, CLOCK_MONOTONIC) + (int64_t)next * 1000;
-    if (next < 0 || at >= l->maintain_at)
-        return;
-    l->maintain_at = at;
-    sd_event_source_set_time(l->maintenance, (uint64_t)at);
-    sd_event_source_set_enabled(l->maintenance, SD_EVENT_ONESHOT);
-}
-
-/* After every source: writes out what was recorded, and sees to what strangers caused. */
-static int on_after(sd_event_source *source, void *userdata)
-{
-    (void)source;
-    struct listen *l = userdata;
-    flush_outputs(l);
-    maintain(l);
-    int64_t now = now_of(l, CLOCK_MONOTONIC);
+    int64_t due = outputs_chores(&l->outputs, service_loop(l->service), now);
     bool later = rate_limit_report(&l->requests, now);
     later |= rate_limit_report(&l->unreadable, now);
-    if (later)
-        chores_in(l, SECOND);
-    return 0;
+    return later ? clock_earlier(due, now + SECOND) : due;
 }
 
-static int on_chores(sd_event_source *source, uint64_t usec, void *userdata)
+static void write_status(void *userdata, struct buffer *to)
 {
-    (void)source;
-    (void)usec;
-    ((struct listen *)userdata)->chores_armed = false;
-    return 0;
-}
-
-/* The step itself follows, as after every source. */
-static int on_maintenance(sd_event_source *source, uint64_t usec, void *userdata)
-{
-    (void)source;
-    (void)usec;
-    ((struct listen *)userdata)->maintain_at = INT64_MAX;
-    return 0;
-}
-
-static void tell_status(struct listen *l)
-{
+    struct listen *l = userdata;
     const struct recorder_stats *s = recorder_stats(l->outputs.recorder);
-    int64_t now = now_of(l, CLOCK_REALTIME);
     if (!s->last_event)
-        sd_notifyf(0, "STATUS=No events yet, %" PRIu64 " other requests, %" PRIu64 " broken ones",
-                   s->requests, http_stats(l->http)->broken);
+        buffer_printf(to, "No events yet, %" PRIu64 " other requests, %" PRIu64 " broken ones", s->requests,
+                      http_stats(l->http)->broken);
     else
-        sd_notifyf(0,
-                   "STATUS=%" PRIu64 " events, %" PRIu64 " of them failed, %" PRIu64
-                   " refused, the last %" PRId64 " s ago",
-                   s->events, s->failed, s->refused, (now - s->last_event) / SECOND);
+        buffer_printf(to,
+                      "%" PRIu64 " events, %" PRIu64 " of them failed, %" PRIu64 " refused, the last %" PRId64
+                      " s ago",
+                      s->events, s->failed, s->refused, (clock_now(CLOCK_REALTIME) - s->last_event) / SECOND);
 }
 
-static int on_status(sd_event_source *source, uint64_t usec, void *userdata)
+static uint64_t get_state(void *userdata)
 {
     struct listen *l = userdata;
-    tell_status(l);
-    sd_event_source_set_time(source, usec + (uint64_t)STATUS_INTERVAL);
-    return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+    return recorder_stats(l->outputs.recorder)->last_event != 0;
 }
 
-/* --- Signals ----------------------------------------------------------------------------------------- */
-
-static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
+static int stop(void *userdata)
 {
-    (void)source;
     struct listen *l = userdata;
-    if (l->stopping)
-        return sd_event_exit(l->loop, 0);
-    l->stopping = true;
-    log_info("Stopping on SIG%s", sigabbrev_np((int)info->ssi_signo));
-    sd_notify(0, "STOPPING=1");
     int r = http_drain(l->http);
     /* The kernel would go on accepting on a socket of ours, and the next program could not have the address.
      * One that systemd passed is systemd's, and serves the next instance. */
@@ -171,16 +78,7 @@ static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info,
     return r;
 }
 
-static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
-{
-    (void)source;
-    (void)info;
-    (void)userdata;
-    log_notice("SIGHUP: there is no reload. Restart instead: with the socket unit that loses nothing");
-    return 0;
-}
-
-/* --- Putting together -------------------------------------------------------------------------------- */
+/* --- Putting together ------------------------------------------------------------------------------------ */
 
 static int open_sockets(struct listen *l, const struct options *o)
 {
@@ -258,39 +156,11 @@ static int make_http(struct listen *l, const struct options *o)
         .hold_timeout = options_number(o, "hold-timeout") * 1000,
         .answer_unrecorded = strcmp(options_string(o, "when-unrecorded"), "answer") == 0,
     };
-    int r = http_new(&config, l->loop, l->intake, l->outputs.recorder, &l->requests, &l->http);
+    int r =
+        http_new(&config, service_loop(l->service), l->intake, l->outputs.recorder, &l->requests, &l->http);
     for (size_t i = 0; r >= 0 && i < l->listeners.n; i++)
         r = http_serve(l->http, l->listeners.list[i].fd);
     return r;
-}
-
-static int add_sources(struct listen *l)
-{
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGHUP);
-    sigprocmask(SIG_BLOCK, &signals, NULL);
-    int r = sd_event_add_signal(l->loop, NULL, SIGTERM, on_stop, l);
-    if (r >= 0)
-        r = sd_event_add_signal(l->loop, NULL, SIGINT, on_stop, l);
-    if (r >= 0)
-        r = sd_event_add_signal(l->loop, NULL, SIGHUP, on_reload, l);
-    if (r >= 0)
-        r = sd_event_add_post(l->loop, NULL, on_after, l);
-    if (r >= 0)
-        r = sd_event_add_time(l->loop, &l->chores, CLOCK_MONOTONIC, 0, 0, on_chores, l);
-    if (r >= 0)
-        r = sd_event_source_set_enabled(l->chores, SD_EVENT_OFF);
-    if (r >= 0)
-        r = sd_event_add_time_relative(l->loop, &l->maintenance, CLOCK_MONOTONIC, 0, 1000, on_maintenance, l);
-    if (r >= 0 && getenv("NOTIFY_SOCKET"))
-        r = sd_event_add_time_relative(l->loop, NULL, CLOCK_MONOTONIC, (uint64_t)STATUS_INTERVAL, 0,
-                                       on_status, l);
-    if (r >= 0)
-        r = sd_event_set_watchdog(l->loop, true);
-    return r < 0 ? log_error_errno(r, "Failed to set up the loop: %m") : 0;
 }
 
 /* The tutorial's line, one a socket: on stdout where events are shown to people, else on stderr. */
@@ -324,17 +194,14 @@ static void print_start_lines(const struct listen *l, const struct options *o)
 
 static int run(struct listen *l, const struct options *o)
 {
-    int r = sd_event_new(&l->loop);
-    if (r < 0)
-        return log_error_errno(r, "Failed to make the loop: %m");
-    if ((r = open_sockets(l, o)) < 0 || (r = make_intake(l, o)) < 0 || (r = make_http(l, o)) < 0 ||
-        (r = add_sources(l)) < 0)
+    int r = open_sockets(l, o);
+    if (r < 0 || (r = make_intake(l, o)) < 0 || (r = make_http(l, o)) < 0)
         return r;
     print_banner(l);
     print_start_lines(l, o);
-    sd_notify(0, "READY=1");
-    tell_status(l);
-    r = sd_event_loop(l->loop);
+    if ((r = service_ready(l->service)) < 0)
+        return r;
+    r = service_serve(l->service);
     const struct recorder_stats *s = recorder_stats(l->outputs.recorder);
     log_message(MESSAGE_STOPPED, LOG_INFO, 0,
                 "Stopped after %" PRIu64 " events (%" PRIu64 " failed, %" PRIu64 " refused, %" PRIu64
@@ -351,10 +218,7 @@ static void listen_done(struct listen *l)
     outputs_done(&l->outputs);
     secret_done(&l->sign_key);
     listeners_done(&l->listeners);
-    sd_event_source_unref(l->output_ready);
-    sd_event_source_unref(l->chores);
-    sd_event_source_unref(l->maintenance);
-    sd_event_unref(l->loop);
+    service_free(l->service);
 }
 
 int command_listen(int argc, char *argv[])
@@ -363,10 +227,11 @@ int command_listen(int argc, char *argv[])
     int r = setup(COMMAND_LISTEN, argc, argv, &o);
     if (r >= 0)
         return r;
-    outputs_ignore_signals();
     struct listen l = {0};
+    struct service_config config = {
+        .chores = do_chores, .status = write_status, .state = get_state, .stop = stop, .userdata = &l};
     bool configured = read_sign_key(&l, o) >= 0 && (r = outputs_new(o, &l.outputs)) != -EINVAL;
-    if (configured && r >= 0)
+    if (configured && r >= 0 && (r = service_new(&config, &l.service)) >= 0)
         r = run(&l, o);
     listen_done(&l);
     return !configured ? EXIT_CONFIGURATION : r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;

@@ -3,16 +3,21 @@
 
 #include <errno.h>
 #include <pwd.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <systemd/sd-event.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "inbox/sink.h"
 #include "record/sinks.h"
+
+static const int64_t MILLISECOND = 1000;
+static const int64_t STALLED_RETRY = 500 * MILLISECOND;
 
 struct wanted {
     bool text, json, journal;
@@ -101,12 +106,6 @@ int outputs_check(const struct options *o)
     return 0;
 }
 
-void outputs_ignore_signals(void)
-{
-    signal(SIGPIPE, SIG_IGN);
-    signal(SIGXFSZ, SIG_IGN);
-}
-
 int outputs_new(const struct options *o, struct outputs *ret)
 {
     struct wanted w = outputs_wanted(o);
@@ -139,13 +138,34 @@ int outputs_new(const struct options *o, struct outputs *ret)
     return 0;
 }
 
-int outputs_maintain(struct outputs *o)
+/* The chores follow, as after every source. */
+static int on_ready(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
-    return o->inbox ? sink_inbox_maintain(o->inbox) : -1;
+    (void)fd;
+    (void)events;
+    ((struct outputs *)userdata)->ready = sd_event_source_disable_unref(source);
+    return 0;
+}
+
+/* Returns when to try again: a reader that has a descriptor is waited for by the loop. */
+static int64_t flush(struct outputs *o, sd_event *loop, int64_t now)
+{
+    int r = o->ready ? 0 : recorder_flush(o->recorder);
+    if (r > 0 && sd_event_add_io(loop, &o->ready, r, EPOLLOUT, on_ready, o) >= 0)
+        r = 0;
+    return r ? now + STALLED_RETRY : INT64_MAX;
+}
+
+int64_t outputs_chores(struct outputs *o, sd_event *loop, int64_t now)
+{
+    int64_t due = flush(o, loop, now);
+    int next = o->inbox ? sink_inbox_maintain(o->inbox) : -1;
+    return next < 0 ? due : clock_earlier(due, now + next * MILLISECOND);
 }
 
 void outputs_done(struct outputs *o)
 {
+    sd_event_source_unref(o->ready);
     recorder_free(o->recorder);
     free(o->inbox_path);
     *o = (struct outputs){0};
