@@ -1,10 +1,11 @@
-"""fakevod: the part of the VOD API that delivers events, with the rules of the real one, for tests.
+"""fakevod: the part of the VOD API that delivers events or tells of what they would have said, with the rules of the real
+one, for tests.
 
-PullEvents, ConfirmEvents, DescribeEventConfig, ModifyEventConfig and DescribeEventsState over http, or https with a
-certificate of its own. Used in the test's own process (FakeVod), or by itself: fakevod.py [PORT [EVENTS]].
+PullEvents, ConfirmEvents, DescribeEventConfig, ModifyEventConfig, DescribeEventsState, and what library.py has, over http, or
+https with a certificate of its own. Used in the test's own process (FakeVod), or by itself: fakevod.py [PORT [EVENTS]].
 The rules, with their sources, are those published for API 2018-07-17: a pull waits up to 5 s and gives at most 16 events;
 what is not confirmed within 30 s comes back; a late confirm is refused; what nobody pulls is gone after 4 days; 100 calls
-a second; requests are signed with TC3-HMAC-SHA256 and may be 5 minutes off.
+of an action a second; requests are signed with TC3-HMAC-SHA256 and may be 5 minutes off.
 """
 import collections
 import hashlib
@@ -20,6 +21,10 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
+
+import library
+from library import ApiError, Library
 
 PULL_MAX = 16
 LONG_POLL = 5.0
@@ -30,12 +35,8 @@ SKEW = 300
 VERSION = "2018-07-17"
 PAYLOAD_KEYS = ("FileUploadEvent", "ProcedureStateChangeEvent", "FileDeleteEvent", "PullCompleteEvent",
                 "EditMediaCompleteEvent", "ComposeMediaCompleteEvent", "TranscodeCompleteEvent")
-
-
-class ApiError(Exception):
-    def __init__(self, code, message=""):
-        super().__init__(code)
-        self.code, self.message = code, message or code
+ACTIONS = ("PullEvents", "ConfirmEvents", "DescribeEventConfig", "ModifyEventConfig", "DescribeEventsState", "DescribeTasks",
+           "DescribeTaskDetail", "SearchMedia", "DescribeMediaInfos")
 
 
 class Queued:
@@ -63,11 +64,12 @@ def sign(secret_key, host, content_type, body, timestamp, service="vod"):
     return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
 
 
-class FakeVod:
+class FakeVod(Library):
     """The service. Everything may be read and set while it runs; use the methods for what has to be done together."""
 
     def __init__(self, *, tls_dir=None, secret_id="AKIDfake", secret_key="fake-secret-key", token=None, sub_app_id=None,
                  long_poll=LONG_POLL, rate=RATE, inbox=None, port=0):
+        super().__init__()
         self.secret_id, self.secret_key, self.token = secret_id, secret_key, token
         self.sub_app_id = sub_app_id      # that calls have to name; None: they need not
         self.long_poll, self.rate = long_poll, rate
@@ -80,7 +82,8 @@ class FakeVod:
         self.confirmed = []               # ids, in order
         self.early = []                   # ids that were confirmed before the inbox had them
         self.calls = collections.Counter()
-        self.call_times = collections.deque()
+        self.call_times = collections.defaultdict(collections.deque)  # of each action, in the last second
+        self.rights = None                # the actions that the key may call; None: all
         self.bad_calls = []               # answers that were errors: (action, code)
         self.misbehaviour = collections.deque()
         self.config = {"Mode": "PULL", "NotificationUrl": "", "UploadMediaCompleteEventSwitch": "OFF",
@@ -127,16 +130,40 @@ class FakeVod:
             self.offset += seconds
             self.lock.notify_all()
 
-    def put(self, events):
-        """Queues events, dicts without EventHandle; their ids are their FileId or TaskId. Returns the ids."""
+    def wall(self):
+        """The service's own clock, which a test may set."""
+        return time.time() + self.skew + self.offset
+
+    def put(self, events, *, ago=0):
+        """Queues events, dicts without EventHandle; their ids are their FileId or TaskId. What they tell of happened `ago`
+        seconds ago. Returns the ids."""
         ids = []
         with self.lock:
             for event in events:
+                self.happen(event, ago)
                 name = event_id(event)
                 self.queue[name] = Queued(event, self.now())
                 ids.append(name)
             self.lock.notify_all()
         return ids
+
+    def lose(self):
+        """The queue loses what is in it."""
+        with self.lock:
+            self.queue.clear()
+
+    def push(self, url, events, *, drop=0, ago=0):
+        """Posts events as in push mode, but every drop-th is lost on the way. Returns those that were lost."""
+        lost = []
+        for n, event in enumerate(events, 1):
+            self.happen(event, ago)
+            if drop and n % drop == 0:
+                lost.append(event)
+                continue
+            body = json.dumps({**dict.fromkeys(PAYLOAD_KEYS), **event}, ensure_ascii=False).encode()
+            with urllib.request.urlopen(url, body, timeout=10) as answer:
+                assert answer.status == 200
+        return lost
 
     def misbehave(self, kind, value=None, *, action=None, times=1):
         """The next calls (of the action, or any) go wrong: kind is error (value: the code), status (the HTTP status), delay
@@ -271,14 +298,14 @@ class FakeVod:
         if self.token and headers.get("X-TC-Token") != self.token:
             raise ApiError("AuthFailure.TokenFailure")
 
-    def limit_rate(self):
+    def limit_rate(self, action):
         with self.lock:
-            now = time.monotonic()
-            while self.call_times and now - self.call_times[0] > 1:
-                self.call_times.popleft()
-            if len(self.call_times) >= self.rate:
-                raise ApiError("RequestLimitExceeded")
-            self.call_times.append(now)
+            now, times = time.monotonic(), self.call_times[action]
+            while times and now - times[0] > 1:
+                times.popleft()
+            if len(times) >= self.rate:
+                raise ApiError("RequestLimitExceeded", f"{action}: {self.rate} calls a second are allowed")
+            times.append(now)
 
     def answer(self, headers, body):
         """Returns the action and what it answers."""
@@ -286,13 +313,14 @@ class FakeVod:
         with self.lock:
             self.calls[action] += 1
         try:
-            if action not in ("PullEvents", "ConfirmEvents", "DescribeEventConfig", "ModifyEventConfig",
-                              "DescribeEventsState"):
+            if action not in ACTIONS:
                 raise ApiError("InvalidAction")
             if headers.get("X-TC-Version") != VERSION:
                 raise ApiError("NoSuchVersion")
             self.authorize(headers, body)
-            self.limit_rate()
+            if self.rights is not None and action not in self.rights:
+                raise ApiError("UnauthorizedOperation", "you are not authorized to perform this operation")
+            self.limit_rate(action)
             try:
                 parameters = json.loads(body or b"{}")
             except ValueError:
@@ -356,6 +384,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             vod.wait_until(lambda: vod.stopping, value)
             self.close_connection = True
             return
+        if kind in ("status", "text", "huge"):
+            vod.calls[action] += 1
         if kind == "status":
             self.reply(b"<html>out of order</html>", status=value)
         elif kind == "text":
@@ -403,6 +433,18 @@ def upload(file_id, name="clip.mp4"):
             "FileUploadEvent": {"FileId": str(file_id), "ProcedureTaskId": "",
                                 "MediaBasicInfo": {"Name": name, "Type": "mp4",
                                                    "MediaUrl": f"https://1300000042.vod2.example.com/{file_id}/f0.mp4"}}}
+
+
+def flow(task_id, file_id, status="FINISH", failed=False, **more):
+    """A ProcedureStateChanged event of ours, of a flow with one transcoding."""
+    result = {"Type": "Transcode", "TranscodeTask": {
+        "Status": "PROCESSING" if status != "FINISH" else "FAIL" if failed else "SUCCESS",
+        "ErrCode": 60000 if failed else 0, "ErrCodeExt": "SourceFileError" if failed else "", "Message": "", "Progress": 100,
+        "Input": {"Definition": 100030}, "Output": None}}
+    return {"EventType": "ProcedureStateChanged",
+            "ProcedureStateChangeEvent": {"TaskId": task_id, "Status": status, "ErrCode": 0, "Message": "",
+                                          "FileId": str(file_id), "FileName": "clip", "MediaProcessResultSet": [result],
+                                          "TasksNotifyMode": "Finish", "SessionContext": "", "SessionId": "", **more}}
 
 
 def make_certificate(folder):
