@@ -4,7 +4,7 @@ APT_BUILD := gcc make libc6-dev pkg-config libmicrohttpd-dev libcjson-dev libsys
              libcurl4-openssl-dev
 APT_DEB   := build-essential debhelper systemd
 APT_TEST  := libcmocka-dev python3 python3-pytest valgrind clang libclang-rt-CLANG-dev clang-tidy clang-format cppcheck \
-             mandoc man-db systemd-container sqlite3 jq strace iproute2 openssl git nodejs@node npm@npm $(APT_DEB) lintian
+             mandoc man-db systemd-container sqlite3 jq procps less strace iproute2 openssl git nodejs@node npm@npm $(APT_DEB) lintian
 
 # To build and run takes less than to test.
 APT_WANTED = $(APT_BUILD) $(if $(filter deb,$(MAKECMDGOALS)),$(APT_DEB)) \

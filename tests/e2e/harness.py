@@ -137,7 +137,7 @@ class Client:
                 self.socket.send(data[i:i + 1])
             except (BrokenPipeError, ConnectionResetError):
                 return time.monotonic() - began, i
-            if select.select([self.socket], [], [], pause)[0]:
+            if select.select([self.socket], [], [], max(0, began + (i + 1) * pause - time.monotonic()))[0]:
                 return time.monotonic() - began, i + 1
         return time.monotonic() - began, len(data)
 

@@ -95,7 +95,7 @@ def test_eight_drippers_do_not_delay_a_good_event(vodhook):
         assert vodhook.shown(upload())["file_id"] == FILE_ID
         body = upload(name="x" * 60000)
         assert vodhook.shown(body)["event"] == json.loads(body)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 9
         if not SANITIZED:
             assert memory(vodhook) < 100 * MB
 
@@ -202,7 +202,7 @@ def test_1500_slow_clients_do_not_keep_a_good_one_waiting(start, many_descriptor
         for i in range(5):
             began = time.monotonic()
             assert vodhook.shown(upload(i))["file_id"] == str(i)
-            assert time.monotonic() - began < 5
+            assert time.monotonic() - began < WAIT
         wait_until(lambda: closed(clients) >= 1500 - 1024, "room for new ones")
         assert closed(clients) <= 1500 - 1024 + 5
 

@@ -25,6 +25,9 @@ def why_not():
             return f"needs {tool} (make deps)"
     if not cgroup_roots():
         return "needs a writable cgroup2"
+    with open("/proc/self/mountinfo") as mounts:
+        if not any(line.split()[4] == "/" for line in mounts):
+            return "needs a root that is a mount point: this one is a plain chroot"
     return None
 
 
@@ -53,7 +56,7 @@ def make(*arguments):
     assert done.returncode == 0, done.stdout
 
 
-def wait_for(what, condition, seconds=10):
+def wait_for(what, condition, seconds=60):
     """The first true value of condition(), asked for again and again until the deadline."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
@@ -92,7 +95,7 @@ class Box:
 
     def _wait_until_booted(self, notify):
         notify.settimeout(0.1)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while True:
             try:
                 if b"READY=1" in notify.recv(4096).split(b"\n"):
@@ -160,7 +163,7 @@ class Box:
             (folder / f"{name}.conf").unlink()
         self.systemctl("daemon-reload")
 
-    def connect(self, port=8080, family=socket.AF_INET, timeout=20):
+    def connect(self, port=8080, family=socket.AF_INET, timeout=60):
         """A TCP connection made inside; only the calling thread visits the box's network."""
         own = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
         try:

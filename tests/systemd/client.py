@@ -47,10 +47,10 @@ def post(s, body, **more):
 
 class Load:
     """Threads that post uploads of one file after another, a connection each, without pause, until stopped or until
-    `total` are posted. `outcomes` counts statuses and errors; `acknowledged` holds the files that got a 200."""
+    `total` are posted. Each pauses that long after a request. `outcomes` counts statuses and errors; `acknowledged` holds the files that got a 200."""
 
-    def __init__(self, box, first, threads=2, total=None):
-        self.box, self.total = box, total
+    def __init__(self, box, first, threads=2, total=None, pause=0):
+        self.box, self.total, self.pause = box, total, pause
         self.outcomes = collections.Counter()
         self.acknowledged = set()
         self.next = first
@@ -88,6 +88,7 @@ class Load:
                 self.outcomes[outcome] += 1
                 if outcome == 200:
                     self.acknowledged.add(str(file_id))
+            time.sleep(self.pause)
 
 
 def recorded(box, *matches, **more):

@@ -48,7 +48,7 @@ def test_ready_only_when_it_accepts(box):
     start = int(box.property("vodhook.service", "ExecMainStartTimestampMonotonic"))
     ready = int(box.property("vodhook.service", "ActiveEnterTimestampMonotonic"))
     print(f"exec to READY: {(ready - start) / 1000:.1f} ms")
-    assert ready - start < 1_000_000
+    assert ready - start < 5_000_000
 
 
 def test_status_counts(box):
@@ -57,7 +57,7 @@ def test_status_counts(box):
     post(box.connect(), upload(200))
     post(box.connect(), upload(201))
     status = wait_for("a status with both events",
-                      lambda: (s := box.property("vodhook.service", "StatusText")).startswith("2 ") and s, 15)
+                      lambda: (s := box.property("vodhook.service", "StatusText")).startswith("2 ") and s)
     assert re.search(r"2 events.*0.*failed.*0 refused.*ago", status), status
 
 
@@ -192,7 +192,7 @@ def test_bad_configuration_stops_and_says_how_to_go_on(box):
 
         # A connection that waits makes systemd try again, until it gives up within seconds.
         with box.connect():
-            wait_for("the end of trying", lambda: box.property("vodhook.socket", "ActiveState") == "failed", 30)
+            wait_for("the end of trying", lambda: box.property("vodhook.socket", "ActiveState") == "failed")
     finally:
         conf.unlink()
     box.systemctl("reset-failed", "vodhook.service", "vodhook.socket")
