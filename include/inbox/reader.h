@@ -14,6 +14,8 @@ struct inbox_filter {
     const char *task_id, *type, *result, *source;
     int64_t since, until; /* received in [since, until): microseconds since 1970 */
     bool refused;         /* the refused instead of all others */
+    bool any_trust;       /* both */
+    bool in_order_of_id;  /* as their ids go, which a clock that leaps does not change */
     bool reverse;         /* the last first */
 };
 
@@ -40,8 +42,12 @@ struct inbox_reader *inbox_reader_free(struct inbox_reader *r);
 /* The highest id so far, 0 before the first event. */
 int inbox_reader_newest(struct inbox_reader *r, int64_t *ret);
 
+/* The lowest id that is still there, and the highest that was ever given: oldest is one more where none is
+ * there. */
+int inbox_reader_range(struct inbox_reader *r, int64_t *ret_oldest, int64_t *ret_last);
+
 /* Begins to look for events with ids in (after, up_to]. In the order in which they were received, or that of
- * the filter; with in_order_of_id as their ids go. */
+ * the filter. */
 int inbox_reader_query(struct inbox_reader *r, const struct inbox_filter *filter, int64_t after,
                        int64_t up_to);
 
@@ -58,6 +64,9 @@ int inbox_reader_count(struct inbox_reader *r, int64_t *ret);
  * when something may have been, 2 when another inbox stands at the path now, whose ids are others. Ends the
  * query. */
 int inbox_reader_wait(struct inbox_reader *r);
+
+/* The same without waiting, for who has a loop. */
+int inbox_reader_look(struct inbox_reader *r);
 
 static inline void inbox_reader_free_p(struct inbox_reader **r)
 {

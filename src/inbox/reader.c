@@ -205,6 +205,17 @@ int inbox_reader_newest(struct inbox_reader *r, int64_t *ret)
     return number_of(r, "SELECT ifnull(max(id), 0) FROM event", ret);
 }
 
+int inbox_reader_range(struct inbox_reader *r, int64_t *ret_oldest, int64_t *ret_last)
+{
+    int err =
+        number_of(r, "SELECT ifnull((SELECT seq FROM sqlite_sequence WHERE name = 'event'), 0)", ret_last);
+    if (err >= 0)
+        err = number_of(r, "SELECT ifnull(min(id), 0) FROM event", ret_oldest);
+    if (err >= 0 && *ret_oldest == 0)
+        *ret_oldest = *ret_last + 1;
+    return err;
+}
+
 /* Its place in the life of a file: it can be worked on before its upload is told of. */
 #define RANK "CASE type WHEN 'NewFileUpload' THEN 0 WHEN 'FileDeleted' THEN 2 ELSE 1 END"
 
@@ -219,7 +230,10 @@ static void put_source(struct buffer *sql, const struct inbox_reader *r)
 static void put_conditions(struct buffer *sql, const struct inbox_reader *r)
 {
     const struct inbox_filter *f = &r->filter;
-    buffer_puts(sql, f->refused ? " WHERE trust = 'refused'" : " WHERE trust <> 'refused'");
+    if (f->any_trust)
+        buffer_puts(sql, " WHERE 1");
+    else
+        buffer_puts(sql, f->refused ? " WHERE trust = 'refused'" : " WHERE trust <> 'refused'");
     buffer_puts(sql, r->after ? " AND id > :after AND +id <= :up_to" : " AND +id <= :up_to");
     if (f->file_id)
         buffer_puts(sql, " AND id IN (SELECT event_id FROM event_file WHERE file_id = :file)");
@@ -242,7 +256,9 @@ static void put_conditions(struct buffer *sql, const struct inbox_reader *r)
 static void put_order(struct buffer *sql, const struct inbox_filter *f)
 {
     const char *beyond = f->reverse ? "<" : ">", *way = f->reverse ? "DESC" : "ASC";
-    if (f->file_id)
+    if (f->in_order_of_id)
+        buffer_printf(sql, " AND id %s :id ORDER BY id %s", beyond, way);
+    else if (f->file_id)
         buffer_printf(sql,
                       " AND (" RANK ", received, id) %s (:rank, :received, :id)"
                       " ORDER BY " RANK " %s, received %s, id %s",
@@ -406,6 +422,12 @@ static bool changed(struct inbox_reader *r)
     return r->version != before;
 }
 
+int inbox_reader_look(struct inbox_reader *r)
+{
+    inbox_reader_pause(r);
+    return outdated(r) ? reopen(r) : changed(r);
+}
+
 /* A write to the log comes before the commit that it belongs to, by as long as the disk takes. */
 int inbox_reader_wait(struct inbox_reader *r)
 {
@@ -419,5 +441,5 @@ int inbox_reader_wait(struct inbox_reader *r)
         r->active = IDLE / SETTLE;
     else
         r->active -= r->active > 0;
-    return outdated(r) ? reopen(r) : changed(r);
+    return inbox_reader_look(r);
 }

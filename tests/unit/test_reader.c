@@ -208,6 +208,30 @@ static void a_file_without_its_log_is_read_and_the_log_noticed(void **state)
     assert_string_equal(found_between(everything, 8, 1000, false), "9 ");
 }
 
+static void a_clock_that_leaps_does_not_change_the_order_of_ids(void **state)
+{
+    (void)state;
+    struct inbox_filter in_order = everything;
+    in_order.in_order_of_id = in_order.any_trust = true;
+    deliver(at(-1000), UPLOAD("4"));
+    assert_string_equal(found(in_order), "1 2 3 4 5 6 7 8 9 ");
+    int64_t oldest, last;
+    assert_int_equal(inbox_reader_range(reader, &oldest, &last), 0);
+    assert_int_equal(oldest, 1);
+    assert_int_equal(last, 9);
+}
+
+static void a_look_does_not_wait(void **state)
+{
+    (void)state;
+    while (inbox_reader_look(reader) > 0)
+        ;
+    assert_int_equal(inbox_reader_look(reader), 0);
+    deliver(at(100), UPLOAD("5"));
+    assert_int_equal(inbox_reader_look(reader), 1);
+    assert_int_equal(inbox_reader_look(reader), 0);
+}
+
 static int open_other(const char *name, const char *sql)
 {
     sqlite3 *other;
@@ -246,6 +270,8 @@ int main(void)
         TEST(a_count_counts_what_is_found),
         TEST(an_event_comes_out_as_it_went_in),
         TEST(what_is_new_is_seen),
+        TEST(a_clock_that_leaps_does_not_change_the_order_of_ids),
+        TEST(a_look_does_not_wait),
         TEST(another_file_at_the_path_is_opened),
         TEST(a_file_without_its_log_is_read_and_the_log_noticed),
         TEST(what_is_no_inbox_is_told_apart),
