@@ -6,6 +6,9 @@
 
 enum { LISTENERS_MAX = 32 };
 
+/* systemd passed no socket, and the sandbox allows none: trying again does not help. */
+enum listeners_result { LISTENERS_FORBIDDEN = 1 };
+
 struct listener {
     int fd;            /* non-blocking, listening */
     char name[128];    /* "port 8080", "unix:/run/vodhook.sock": what the banner says */
@@ -23,12 +26,9 @@ struct listeners {
 int listeners_take_passed(struct listeners *l);
 
 /* Opens and adds one socket for an address of parse_address(). The IPv6 one for every address takes IPv4 too,
- * and is an IPv4 one where the kernel has no IPv6. Returns 0 or a negative errno, logged with what to do. */
+ * and is an IPv4 one where the kernel has no IPv6. Returns 0, LISTENERS_FORBIDDEN or a
+ * negative errno, logged with what to do. */
 int listeners_open(struct listeners *l, const char *address);
-
-/* Whether nobody can come: the process is in a network namespace of its own, with nothing but a loopback
- * device in it, and at least one of its sockets is not bound to a loopback address or a path. */
-bool listeners_unreachable(const struct listeners *l);
 
 /* Closes the sockets and removes the files of unix ones made here. */
 void listeners_done(struct listeners *l);

@@ -89,7 +89,7 @@ static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info,
     int r = 0;
     s->stop_by = clock_now(CLOCK_MONOTONIC) + (first ? s->config.stop_max : 0);
     if (first) {
-        log_info("Stopping on SIG%s", sigabbrev_np((int)info->ssi_signo));
+        log_info("Stopping on %s", info->ssi_signo == SIGINT ? "SIGINT" : "SIGTERM");
         sd_notify(0, "STOPPING=1");
         r = s->config.stop ? s->config.stop(s->config.userdata) : 0;
     }

@@ -162,8 +162,7 @@ void reply_explain(struct buffer *to, int r, const struct reply *a, const struct
 {
     buffer_puts(to, caller->action);
     if (r < 0) {
-        buffer_printf(to, " at %s failed: %s", caller->endpoint,
-                      a->message[0] ? a->message : strerrordesc_np(-r));
+        buffer_printf(to, " at %s failed: %s", caller->endpoint, a->message[0] ? a->message : strerror(-r));
         return;
     }
     buffer_printf(to, " failed: %s", a->code);

@@ -80,6 +80,7 @@ static int stop(void *userdata)
 
 /* --- Putting together ------------------------------------------------------------------------------------ */
 
+/* Returns 0, LISTENERS_FORBIDDEN or a negative errno, logged. */
 static int open_sockets(struct listen *l, const struct options *o)
 {
     int r = listeners_take_passed(&l->listeners);
@@ -87,19 +88,17 @@ static int open_sockets(struct listen *l, const struct options *o)
         return r;
     if (r > 0) {
         if (!options_is_default(o, "listen"))
-            log_warning("systemd passed %d sockets: --listen (%s) is not used", r,
-                        options_origin(o, "listen"));
+            log_warning(
+                "systemd passed the socket, so listen (%s) is not used. To change the port: systemctl "
+                "edit vodhook.socket, then systemctl restart vodhook.socket vodhook.service",
+                options_origin(o, "listen"));
         return 0;
     }
     for (size_t i = 0; i < options_count(o, "listen"); i++) {
         r = listeners_open(&l->listeners, options_nth(o, "listen", i));
-        if (r < 0)
+        if (r != 0)
             return r;
     }
-    if (listeners_unreachable(&l->listeners))
-        return log_error_errno(
-            ENETUNREACH, "This network namespace has no way in from outside and no socket was passed: nobody "
-                         "could come. Start it with vodhook.socket, or without PrivateNetwork=");
     return 0;
 }
 
@@ -195,7 +194,7 @@ static void print_start_lines(const struct listen *l, const struct options *o)
 static int run(struct listen *l, const struct options *o)
 {
     int r = open_sockets(l, o);
-    if (r < 0 || (r = make_intake(l, o)) < 0 || (r = make_http(l, o)) < 0)
+    if (r != 0 || (r = make_intake(l, o)) < 0 || (r = make_http(l, o)) < 0)
         return r;
     print_banner(l);
     print_start_lines(l, o);
@@ -234,5 +233,5 @@ int command_listen(int argc, char *argv[])
     if (configured && r >= 0 && (r = service_new(&config, &l.service)) >= 0)
         r = run(&l, o);
     listen_done(&l);
-    return !configured ? EXIT_CONFIGURATION : r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+    return !configured || r == LISTENERS_FORBIDDEN ? EXIT_CONFIGURATION : r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -4,12 +4,10 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <net/if.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
@@ -112,7 +110,7 @@ static int bind_socket_or_ipv4(const struct address *a, int *ret_fd)
     return bind_socket(&four, ret_fd);
 }
 
-/* As RestrictAddressFamilies=AF_UNIX of vodhook.service has it: then the kernel's lack of IPv6 is not why. */
+/* RestrictAddressFamilies=AF_UNIX of vodhook.service does this; else the kernel lacks IPv6. */
 static bool network_forbidden(void)
 {
     cleanup_close int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -141,60 +139,18 @@ int listeners_open(struct listeners *l, const char *address)
                                "Failed to listen on %s: not permitted. Use a port from 1024 on, or socket "
                                "activation (vodhook.socket)",
                                address);
-    if (r == -EAFNOSUPPORT && network_forbidden())
-        return log_error_errno(r,
-                               "Failed to listen on %s: the network is forbidden to this service, and no "
-                               "socket was passed to it. Start it with vodhook.socket",
-                               address);
+    if (r == -EAFNOSUPPORT && network_forbidden()) {
+        log_error(
+            "systemd passed no socket, and the service may open none. A changed port takes a restart of "
+            "socket and service together: systemctl restart vodhook.socket vodhook.service");
+        return LISTENERS_FORBIDDEN;
+    }
     if (r < 0)
         return log_error_errno(r, "Failed to listen on %s: %m", address);
     if (a.any.sa_family == AF_UNIX)
         one->unlink_path = strdup(a.un.sun_path);
     l->n++;
     return listener_name(one);
-}
-
-static bool bound_to_loopback(int fd)
-{
-    struct address a = {.len = sizeof a.storage};
-    if (getsockname(fd, &a.any, &a.len) < 0)
-        return false;
-    if (a.any.sa_family == AF_INET)
-        return ntohl(((struct sockaddr_in *)&a.any)->sin_addr.s_addr) >> 24 == 127;
-    if (a.any.sa_family == AF_INET6)
-        return IN6_IS_ADDR_LOOPBACK(&((struct sockaddr_in6 *)&a.any)->sin6_addr);
-    return a.any.sa_family == AF_UNIX;
-}
-
-/* A machine, or a container, that has only a loopback device is no namespace of the program's own: then PID 1
- * shares it. An unprivileged service cannot look, so systemd's having started it counts as a yes. */
-static bool own_network_namespace(void)
-{
-    cleanup_close int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    struct ifreq lo = {.ifr_name = "lo"};
-    struct if_nameindex *devices = if_nameindex();
-    bool only_lo =
-        devices && devices[0].if_index && !devices[1].if_index && strcmp(devices[0].if_name, "lo") == 0;
-    if (devices)
-        if_freenameindex(devices);
-    if (!only_lo)
-        return false;
-    if (fd >= 0 && ioctl(fd, SIOCGIFFLAGS, &lo) == 0 && !(lo.ifr_flags & IFF_UP))
-        return true;
-    struct stat own, init;
-    if (!getenv("INVOCATION_ID") || stat("/proc/self/ns/net", &own) < 0)
-        return false;
-    return stat("/proc/1/ns/net", &init) < 0 || own.st_ino != init.st_ino;
-}
-
-bool listeners_unreachable(const struct listeners *l)
-{
-    if (l->passed || !own_network_namespace())
-        return false;
-    for (size_t i = 0; i < l->n; i++)
-        if (!bound_to_loopback(l->list[i].fd))
-            return true;
-    return false;
 }
 
 void listeners_done(struct listeners *l)

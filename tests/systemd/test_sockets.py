@@ -27,10 +27,11 @@ def units(bare_box):
 
 def failure(box, *command):
     """Starts the service, which must fail; returns its exit status and what it said."""
+    before = len(box.journal())
     box.systemctl("start", "vodhook.service", check=False)
     wait_for("failure", lambda: box.property("vodhook.service", "ActiveState") == "failed")
-    invocation = box.property("vodhook.service", "InvocationID")
-    said = [e["MESSAGE"] for e in box.journal(f"_SYSTEMD_INVOCATION_ID={invocation}")]
+    # By its place: journald may be too late to read the invocation of a process that ended at once.
+    said = [e["MESSAGE"] for e in box.journal()[before:]]
     return int(box.property("vodhook.service", "ExecMainStatus")), "\n".join(map(str, said))
 
 
@@ -65,7 +66,7 @@ def test_passed_sockets_win_over_listen(bare_box, units):
     with pytest.raises(ConnectionRefusedError):
         bare_box.connect(9191)
     warnings = [e["MESSAGE"] for e in bare_box.journal("PRIORITY=4")]
-    assert any("--listen" in w for w in warnings), warnings
+    assert any("listen (command line)" in w for w in warnings), warnings
 
 
 @pytest.mark.parametrize("kind", ["ListenDatagram=8080", "ListenSequentialPacket=/run/vodhook-test.seq",
@@ -87,9 +88,9 @@ def test_no_socket_in_a_network_of_its_own(bare_box, units):
     bare_box.systemctl("daemon-reload")
     try:
         bare_box.systemctl("start", "lonely.service", check=False)
-        assert bare_box.property("lonely.service", "ExecMainStatus") == "1"
+        assert bare_box.property("lonely.service", "ExecMainStatus") == "78"
         said = "\n".join(str(e["MESSAGE"]) for e in bare_box.journal(unit="lonely.service"))
-        assert "network" in said and "vodhook.socket" in said, said
+        assert "systemctl restart vodhook.socket vodhook.service" in said, said
     finally:
         unit.unlink()
         bare_box.systemctl("daemon-reload")
@@ -112,3 +113,35 @@ def test_its_own_socket_without_a_network_of_its_own(bare_box, units):
         bare_box.systemctl("stop", "direct.service")
         unit.unlink()
         bare_box.systemctl("daemon-reload")
+
+
+def test_forgotten_restart_of_the_socket(bare_box, units):
+    """The port was changed and only the service restarted: systemd passes no socket then. The service stays down, once,
+    and says how to go on."""
+    bare_box.systemctl("start", "vodhook.service")
+    units("vodhook.socket", "[Socket]\nListenStream=\nListenStream=9090\n")
+    bare_box.systemctl("restart", "vodhook.service", check=False)
+    if bare_box.property("vodhook.service", "ActiveState") == "failed":
+        assert bare_box.property("vodhook.service", "NRestarts") == "0"
+        assert bare_box.property("vodhook.service", "ExecMainStatus") == "78"
+        said = "\n".join(str(e["MESSAGE"]) for e in bare_box.journal("PRIORITY=3"))
+        assert "systemctl restart vodhook.socket vodhook.service" in said, said
+    else:  # a systemd that keeps the old socket
+        assert post(bare_box.connect(), upload(40)) == 200
+    bare_box.systemctl("reset-failed", "vodhook.service", check=False)
+    bare_box.systemctl("restart", "vodhook.socket", "vodhook.service")
+    assert post(bare_box.connect(9090), upload(41)) == 200
+
+
+def test_listen_in_the_file_names_the_socket_unit(bare_box, units):
+    conf = bare_box.root / "etc/vodhook.conf"
+    before = conf.read_text()
+    conf.write_text("listen = :9090\n")
+    try:
+        bare_box.systemctl("start", "vodhook.service")
+        assert post(bare_box.connect(), upload(50)) == 200
+        said = "\n".join(str(e["MESSAGE"]) for e in bare_box.journal("PRIORITY=4"))
+        assert "/etc/vodhook.conf:1" in said and "systemctl edit vodhook.socket" in said
+        assert "systemctl restart vodhook.socket vodhook.service" in said, said
+    finally:
+        conf.write_text(before)
