@@ -11,6 +11,7 @@ struct event_type {
     const char *name;        /* "NewFileUpload" */
     const char *payload_key; /* "FileUploadEvent" */
     const char *other_key;   /* a second published spelling, or NULL */
+    const char *task_member; /* of DescribeTaskDetail that holds the same as the payload, or NULL */
     bool settled;            /* a repeat of it is the same happening however late: an upload or a deletion */
 };
 

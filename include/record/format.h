@@ -18,9 +18,6 @@ struct timestamp {
 void timestamp_utc(struct buffer *to, struct timestamp *cache, int64_t time);
 void timestamp_local(struct buffer *to, struct timestamp *cache, int64_t time);
 
-/* Appends a local time of the day, 19:12:17, with the date before it where that is not today's. */
-void timestamp_clock(struct buffer *to, int64_t time);
-
 /* Appends a request's body for showing: at most max bytes of it, cut between characters, and the value of
  * every member that is called Sign as "***", since one that cannot be read may still hold a good one. Returns
  * whether less is shown than arrived. */

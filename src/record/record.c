@@ -58,8 +58,6 @@ void record_summary(struct buffer *to, const struct record *r)
         buffer_puts(to, " duplicate=yes");
     if (r->trust == TRUST_REFUSED)
         buffer_puts(to, " trust=refused");
-    if (r->unrecorded)
-        buffer_puts(to, " recorded=no");
     if (r->reason) {
         buffer_puts(to, " reason=");
         text_logfmt_value(to, slice_of(r->reason));

@@ -102,10 +102,6 @@ int intake_put(struct intake *i, const struct arrival *a)
                             : verdict == BODY_UNREADABLE ? scan.error
                                                          : "neither an event type nor a known payload";
     }
-    if (a->given_up) {
-        recorder_give_up(i->recorder, &record, a->given_up);
-        return -ECANCELED;
-    }
     record.quiet = !a->again && !log_allows(i, &record);
     return recorder_put(i->recorder, &record, a->again);
 }
