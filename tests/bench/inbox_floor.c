@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../../include/record/inbox_schema.h"
+#include "../../include/inbox/schema.h"
 
 static double now(void)
 {
