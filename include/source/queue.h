@@ -32,7 +32,6 @@ struct queue_config {
 struct queue_stats {
     uint64_t pulled, confirmed;
     uint64_t unconfirmed; /* those that have to come back: recorded too late, or the confirm failed */
-    uint64_t failures;    /* calls in a row that failed */
     const char *trouble;  /* what is wrong now, on one line; NULL for nothing */
     bool empty;           /* the last pull found nothing */
 };

@@ -7,20 +7,24 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include "base/backlog.h"
 #include "base/clock.h"
 #include "base/journald.h"
 #include "base/log.h"
+#include "base/trouble.h"
 #include "record/format.h"
 #include "record/message_ids.h"
 #include "record/sinks.h"
 
 enum {
-    FILE_IDS_MAX = 256,           /* in an entry, which journald limits to about 1,000 fields */
-    ENTRY_KEEP = 256 * 1024,      /* memory that is kept between entries */
-    QUEUE_MAX = 16 * 1024 * 1024, /* bytes kept for a journald that is busy or away */
-    BUSY_WAIT = 250 * 1000,       /* microseconds that a busy journald is waited for, once */
-    LAST_WAIT = 1000 * 1000,      /* microseconds in which the queue may still go, at the end */
+    FILE_IDS_MAX = 256,             /* in an entry, which journald limits to about 1,000 fields */
+    ENTRY_KEEP = 256 * 1024,        /* memory that is kept between entries */
+    BACKLOG_MAX = 16 * 1024 * 1024, /* bytes kept for a journald that is busy or away */
+    BUSY_WAIT = 250 * 1000,         /* microseconds that a busy journald is waited for, once */
+    LAST_WAIT = 1000 * 1000,        /* microseconds in which the queue may still go, at the end */
 };
+
+static const int64_t SECOND = 1000000;
 
 struct journal_sink {
     struct sink sink;
@@ -28,11 +32,9 @@ struct journal_sink {
     bool required;
     struct journald journald;
     struct buffer entry, body;
-    struct buffer queue; /* of entries, each after its length as a size_t; unused by a required sink */
-    size_t sent;         /* bytes of the queue that are */
-    bool given_up;       /* journald was waited for in vain and has taken nothing since */
-    int trouble;         /* the errno that was said, 0 while it works */
-    uint64_t dropped;    /* entries, since the trouble began */
+    struct backlog backlog; /* of entries; unused by a required sink */
+    bool given_up;          /* journald was waited for in vain and has taken nothing since */
+    struct trouble trouble; /* its count is that of the entries dropped */
 };
 
 static void put_text(struct buffer *to, const char *name, const char *value)
@@ -124,27 +126,24 @@ static int journal_entry(struct journal_sink *s, const struct record *r)
 }
 
 /* Not as an entry with a MESSAGE_ID, since journald does not take entries now. */
-static void journal_say_trouble(struct journal_sink *s, int error)
+static void say_trouble(struct journal_sink *s, int error)
 {
-    if (s->trouble == error)
-        return;
-    s->trouble = error;
-    int priority = s->required ? LOG_ERR : LOG_WARNING;
     const char *what = s->required ? "not acknowledging them, will retry" : "keeping some for it, will retry";
-    if (error == EAGAIN)
-        log_line(priority, 0, "journald is too busy to take events, %s", what);
-    else
-        log_line(priority, error, "Failed to write events to the journal: %m, %s", what);
+    const char *why =
+        error == -EAGAIN || error == -ENOBUFS ? "journald is too busy" : strerrordesc_np(-error);
+    if (trouble_begin(&s->trouble, clock_now(CLOCK_MONOTONIC), why, 0))
+        log_line(s->required ? LOG_ERR : LOG_WARNING, 0, "Failed to write events to the journal: %s, %s", why,
+                 what);
 }
 
-static void journal_say_recovered(struct journal_sink *s)
+static void say_recovered(struct journal_sink *s)
 {
+    struct trouble was;
     s->given_up = false;
-    if (s->trouble)
+    if (trouble_end(&s->trouble, &was))
         log_message(MESSAGE_OUTPUT_RECOVERED, LOG_NOTICE, 0,
-                    "The journal takes events again, %" PRIu64 " were dropped", s->dropped);
-    s->trouble = 0;
-    s->dropped = 0;
+                    "The journal takes events again after %" PRId64 " s, %" PRIu64 " were dropped",
+                    (clock_now(CLOCK_MONOTONIC) - was.since) / SECOND, was.count);
 }
 
 /* Waits for a busy journald until a time; one that was waited for in vain is not waited for again before it
@@ -167,98 +166,75 @@ static int put_required(struct journal_sink *s)
         r = journald_send(&s->journald, buffer_slice(&s->entry));
     while (r == -EAGAIN && journal_wait(s, until));
     if (r < 0)
-        journal_say_trouble(s, -r);
+        say_trouble(s, r);
     else
-        journal_say_recovered(s);
+        say_recovered(s);
     return r;
 }
 
-static struct slice queue_first(const struct journal_sink *s)
+/* Returns the error. While journald is in trouble that has been said, it is the reason. */
+static int drop(struct journal_sink *s, int error)
 {
-    size_t len;
-    memcpy(&len, s->queue.data + s->sent, sizeof len);
-    return (struct slice){s->queue.data + s->sent + sizeof len, len};
+    if (!s->trouble.said_at)
+        say_trouble(s, error);
+    s->trouble.count++;
+    return error;
 }
 
-static void drop(struct journal_sink *s, int error)
+/* Whether journald may take the entry later: it is busy, or away. Any other error is the entry's. */
+static bool may_pass(int r)
 {
-    s->dropped++;
-    journal_say_trouble(s, error);
+    return r == -EAGAIN || r == -ENOENT || r == -ECONNREFUSED;
 }
 
-/* A journald that is busy or away comes back; an entry that cannot be sent for another reason is in the way
- * of the others. */
 static int journal_flush(struct sink *sink)
 {
     struct journal_sink *s = (struct journal_sink *)sink;
-    int r = -ENODATA;
-    while (s->sent < s->queue.len) {
-        struct slice entry = queue_first(s);
-        r = journald_send(&s->journald, entry);
+    for (struct slice entry; (entry = backlog_first(&s->backlog)).len;) {
+        int r = journald_send(&s->journald, entry);
         if (r == -EAGAIN)
             return s->journald.fd;
-        if (r == -ENOENT || r == -ECONNREFUSED) {
-            journal_say_trouble(s, -r);
+        if (may_pass(r)) {
+            say_trouble(s, r);
             return -EAGAIN;
         }
+        backlog_sent(&s->backlog, entry.len);
         if (r < 0)
-            drop(s, -r);
+            drop(s, r);
+        else if (!backlog_first(&s->backlog).len)
+            say_recovered(s);
         else
             s->given_up = false;
-        s->sent += sizeof entry.len + entry.len;
     }
-    if (r == 0)
-        journal_say_recovered(s);
-    buffer_reset(&s->queue, ENTRY_KEEP);
-    s->sent = 0;
     return 0;
 }
 
-static int queue_entry(struct journal_sink *s)
-{
-    size_t len = s->entry.len, waiting = s->queue.len - s->sent;
-    if (waiting && waiting + len > QUEUE_MAX) {
-        drop(s, s->trouble ? s->trouble : EAGAIN);
-        return -ENOBUFS;
-    }
-    if (s->sent > s->queue.len / 2) {
-        buffer_consume(&s->queue, s->sent);
-        s->sent = 0;
-    }
-    if (!buffer_reserve(&s->queue, sizeof len + len)) {
-        s->queue.failed = false;
-        drop(s, ENOMEM);
-        return -ENOMEM;
-    }
-    buffer_append(&s->queue, (const char *)&len, sizeof len);
-    buffer_append(&s->queue, s->entry.data, len);
-    return 0;
-}
-
-/* The queue is full only where journald is far behind; then a wait slows a flood down to what it takes. */
+/* The backlog is full only where journald is far behind; then a wait slows a flood down to what it takes. */
 static int put_queued(struct journal_sink *s)
 {
     int64_t until = clock_now(CLOCK_MONOTONIC) + BUSY_WAIT;
     int left = journal_flush(&s->sink);
-    while (left > 0 && s->queue.len - s->sent + s->entry.len > QUEUE_MAX && journal_wait(s, until))
+    while (left > 0 && backlog_all(&s->backlog).len + s->entry.len > BACKLOG_MAX && journal_wait(s, until))
         left = journal_flush(&s->sink);
     int r = left ? -EAGAIN : journald_send(&s->journald, buffer_slice(&s->entry));
     if (r == 0) {
-        journal_say_recovered(s);
+        say_recovered(s);
         return 0;
     }
-    if (r == -ENOENT || r == -ECONNREFUSED)
-        journal_say_trouble(s, -r);
-    else if (r != -EAGAIN)
-        return drop(s, -r), r;
-    return queue_entry(s);
+    if (!may_pass(r))
+        return drop(s, r);
+    if (r != -EAGAIN)
+        say_trouble(s, r);
+    buffer_append(backlog_begin(&s->backlog), s->entry.data, s->entry.len);
+    int kept = backlog_end(&s->backlog);
+    return kept < 0 ? drop(s, kept) : 0;
 }
 
 static int journal_put(struct sink *sink, struct record *r)
 {
     struct journal_sink *s = (struct journal_sink *)sink;
     if (journal_entry(s, r) < 0)
-        return drop(s, ENOMEM), -ENOMEM;
+        return drop(s, -ENOMEM);
     return s->required ? put_required(s) : put_queued(s);
 }
 
@@ -269,12 +245,11 @@ static void journal_free(struct sink *sink)
     s->given_up = false;
     while (journal_flush(sink) > 0 && journal_wait(s, until))
         ;
-    for (; s->sent < s->queue.len; s->dropped++)
-        s->sent += sizeof(size_t) + queue_first(s).len;
-    if (s->dropped)
-        log_warning("%" PRIu64 " events could not be written to the journal", s->dropped);
+    uint64_t dropped = s->trouble.count + backlog_clear(&s->backlog);
+    if (dropped)
+        log_warning("%" PRIu64 " events could not be written to the journal", dropped);
     journald_done(&s->journald);
-    buffer_done(&s->queue);
+    backlog_done(&s->backlog);
     buffer_done(&s->entry);
     buffer_done(&s->body);
     free(s);
@@ -294,8 +269,9 @@ int sink_journal_new(size_t log_body, bool required, struct sink **ret)
     s->sink.ops = &journal_ops;
     s->log_body = log_body;
     s->required = required;
+    backlog_init(&s->backlog, BACKLOG_MAX);
     if (access(JOURNAL_SOCKET, F_OK) < 0)
-        journal_say_trouble(s, errno);
+        say_trouble(s, -errno);
     *ret = &s->sink;
     return 0;
 }

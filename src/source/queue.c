@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/trouble.h"
 #include "record/message_ids.h"
 #include "source/batch.h"
 #include "source/pace.h"
@@ -25,7 +26,6 @@ static const int64_t CONFIRM_WINDOW = 30 * SECOND;
 /* Then what was pulled and not confirmed has come back. */
 static const int64_t COMES_BACK = 32 * SECOND;
 static const int64_t RECORD_RETRY = SECOND / 5;
-static const int64_t SAY_AGAIN = 3600 * SECOND;
 
 enum { ONCE_FAILURES = 6 /* in a row, after which --once gives up: half a minute of back-off */ };
 
@@ -37,14 +37,12 @@ struct queue {
     struct pace pace;
     struct reply reply;
     struct buffer request, body, handles;
-    int64_t window_ends;      /* of the batch in hand */
-    int64_t back_at;          /* when what was pulled and not confirmed is in the queue again, */
-    int64_t said_waiting_for; /* which --once was said to wait for */
-    struct buffer trouble;
-    int said; /* the result of the call that was said last to fail; 0 for none */
-    char said_code[sizeof((struct reply *)0)->code];
-    int64_t said_at;
-    uint64_t unhandled; /* events without a handle */
+    int64_t window_ends;       /* of the batch in hand */
+    int64_t back_at;           /* when what was pulled and not confirmed is in the queue again, */
+    int64_t said_waiting_for;  /* which --once was said to wait for */
+    struct buffer explanation; /* of the call that failed last, terminated by NUL */
+    struct trouble trouble;    /* of calls; its count is that of those that failed in a row */
+    uint64_t unhandled;        /* events without a handle */
 };
 
 int queue_new(const struct queue_config *config, struct intake *intake, struct recorder *recorder,
@@ -69,7 +67,7 @@ struct queue *queue_free(struct queue *q)
     buffer_done(&q->request);
     buffer_done(&q->body);
     buffer_done(&q->handles);
-    buffer_done(&q->trouble);
+    buffer_done(&q->explanation);
     free(q);
     return NULL;
 }
@@ -102,7 +100,6 @@ static void wait_until(struct queue *q, int64_t until)
 
 /* --- What is said ----------------------------------------------------------------------------------- */
 
-/* Says what went wrong once, until something else does, it is over, or an hour has passed. */
 static void say_trouble(struct queue *q, const char *action, int r)
 {
     struct reply_caller caller = {
@@ -111,27 +108,23 @@ static void say_trouble(struct queue *q, const char *action, int r)
         .secret_id = q->config.secret_id,
         .sub_app_id = q->config.sub_app_id,
     };
-    buffer_reset(&q->trouble, 0);
-    reply_explain(&q->trouble, r, &q->reply, &caller);
-    buffer_putc(&q->trouble, '\0');
-    q->stats.trouble = q->trouble.failed ? "out of memory" : q->trouble.data;
-    q->stats.failures++;
-    if (r == q->said && strcmp(q->reply.code, q->said_code) == 0 && now_of(q) - q->said_at < SAY_AGAIN)
-        return;
-    log_line(r == REPLY_REFUSED ? LOG_ERR : LOG_WARNING, 0, "%s%s", q->stats.trouble,
-             q->config.once ? "" : ", will retry");
-    q->said = r;
-    memcpy(q->said_code, q->reply.code, sizeof q->said_code);
-    q->said_at = now_of(q);
+    buffer_reset(&q->explanation, 0);
+    reply_explain(&q->explanation, r, &q->reply, &caller);
+    buffer_putc(&q->explanation, '\0');
+    q->stats.trouble = q->explanation.failed ? "out of memory" : q->explanation.data;
+    q->trouble.count++;
+    if (trouble_begin(&q->trouble, now_of(q), r < 0 ? strerrorname_np(-r) : q->reply.code, 0))
+        log_line(r == REPLY_REFUSED ? LOG_ERR : LOG_WARNING, 0, "%s%s", q->stats.trouble,
+                 q->config.once ? "" : ", will retry");
 }
 
 static void say_recovered(struct queue *q)
 {
-    if (q->said)
-        log_info("%s works again; calls that failed: %" PRIu64, q->config.remote, q->stats.failures);
-    q->said = 0;
+    struct trouble was;
+    if (trouble_end(&q->trouble, &was))
+        log_info("%s works again after %" PRId64 " s and %" PRIu64 " failed calls", q->config.remote,
+                 (now_of(q) - was.since) / SECOND, was.count);
     q->stats.trouble = NULL;
-    q->stats.failures = 0;
 }
 
 /* --- Calls ------------------------------------------------------------------------------------------ */
