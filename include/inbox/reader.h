@@ -6,29 +6,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/slice.h"
+#include "record/record.h"
 
 /* Which events; NULL for whichever. Borrowed by a query for as long as it lasts. */
 struct inbox_filter {
     const char *file_id; /* then in the order of its life: upload, what became of it, deletion */
-    const char *task_id, *type, *result, *source;
+    const char *task_id; /* of the event itself, or named by an upload that began it */
+    const char *context; /* the source context or the session context */
+    const char *type, *result, *source;
     int64_t since, until; /* received in [since, until): microseconds since 1970 */
     bool refused;         /* the refused instead of all others */
     bool any_trust;       /* both */
     bool in_order_of_id;  /* as their ids go, which a clock that leaps does not change */
     bool reverse;         /* the last first */
-};
-
-/* One event. Strings are valid until the next call with the query. */
-struct inbox_item {
-    int64_t id, received; /* microseconds since 1970 */
-    int64_t seen;         /* how often it came */
-    const char *source, *remote;
-    const char *trust;   /* "verified", "unchecked" or "refused" */
-    const char *reason;  /* why it is refused or unreadable; NULL where neither */
-    bool unreadable;     /* it was recorded as no event */
-    uint64_t body_bytes; /* as it arrived; more than body.len where that is cut */
-    struct slice body;
 };
 
 struct inbox_reader;
@@ -51,10 +41,12 @@ int inbox_reader_range(struct inbox_reader *r, int64_t *ret_oldest, int64_t *ret
 int inbox_reader_query(struct inbox_reader *r, const struct inbox_filter *filter, int64_t after,
                        int64_t up_to);
 
-/* The next event: returns 1 with it, 0 when there is no more, or a negative errno. While a query is between
+/* The next event: returns 1 with it, 0 when there is no more, or a negative errno. The record is one as it was first
+ * delivered: `time` is then, `row` its id, `seen` how often it came; what it points to is valid until the next call with
+ * the reader. Its summary is not written yet. While a query is between
  * two events it keeps the log of the inbox from beginning anew, so it is paused before waiting for anything;
  * it then goes on where it was. */
-int inbox_reader_next(struct inbox_reader *r, struct inbox_item *ret);
+int inbox_reader_next(struct inbox_reader *r, struct record *ret);
 void inbox_reader_pause(struct inbox_reader *r);
 
 /* How many events the query finds in all. */
@@ -67,6 +59,26 @@ int inbox_reader_wait(struct inbox_reader *r);
 
 /* The same without waiting, for who has a loop. */
 int inbox_reader_look(struct inbox_reader *r);
+
+/* The id that the inbox was given when it was made, 32 hexadecimal digits; NULL in one that no vodhook of this version has
+ * written to. */
+const char *inbox_reader_identity(const struct inbox_reader *r);
+
+/* Whether an event is recorded, not counting the refused, that tells of the end of a task; and one that tells of the
+ * upload of a file, or with NULL of any upload, as long as VOD itself sent it. Return 1, 0 or a negative errno. */
+int inbox_reader_has_task(struct inbox_reader *r, const char *task_id);
+int inbox_reader_has_upload(struct inbox_reader *r, const char *file_id);
+
+/* A task that an event says has begun and no event says has ended. */
+struct inbox_stuck {
+    int64_t row, since;                   /* of that event; microseconds since 1970 */
+    const char *task_id, *file_id, *type; /* file_id may be NULL; valid until the next call with the reader */
+};
+
+/* Begins to look for such tasks of events that were received before then; and the next of them: returns 1 with it, 0 when
+ * there is no more, or a negative errno. Ends the query. */
+int inbox_reader_stuck(struct inbox_reader *r, int64_t before);
+int inbox_reader_stuck_next(struct inbox_reader *r, struct inbox_stuck *ret);
 
 static inline void inbox_reader_free_p(struct inbox_reader **r)
 {

@@ -24,8 +24,7 @@
 #define SERVICE_INBOX "/var/lib/vodhook/inbox.db"
 
 enum {
-    DECODE_MEMORY = 1024 * 1024 * 1024, /* bytes for reading one event: whatever the listener was given */
-    WRITE_AT = 256 * 1024,              /* bytes that are written together */
+    WRITE_AT = 256 * 1024, /* bytes that are written together */
 };
 
 static const int64_t SECOND = 1000000;
@@ -39,7 +38,6 @@ struct events {
     int64_t limit; /* how many more are shown */
     struct inbox_filter filter;
     struct inbox_reader *reader;
-    struct event_decoder *decoder;
     struct buffer out, summary;
     struct timestamp time;
     bool any;         /* were shown */
@@ -60,13 +58,6 @@ static int write_out(struct events *e)
     }
     buffer_reset(&e->out, WRITE_AT);
     return 0;
-}
-
-static enum record_trust trust_of(const char *name)
-{
-    if (strcmp(name, record_trust_name(TRUST_REFUSED)) == 0)
-        return TRUST_REFUSED;
-    return strcmp(name, record_trust_name(TRUST_VERIFIED)) == 0 ? TRUST_VERIFIED : TRUST_UNCHECKED;
 }
 
 /* A time span in its two largest units. */
@@ -94,49 +85,31 @@ static void put_between(struct events *e, int64_t received)
     buffer_puts(&e->out, span < 0 ? " earlier\n" : " later\n");
 }
 
-static void put_record(struct events *e, const struct inbox_item *item)
+static void put_record(struct events *e, struct record *r)
 {
-    struct json_scan scan;
-    struct event event;
-    enum event_verdict verdict = event_decode(e->decoder, item->body.data, item->body.len, &scan, &event);
-    bool is_event = verdict == BODY_EVENT && !item->unreadable;
-    struct record r = {
-        .kind = is_event ? RECORD_EVENT : RECORD_REQUEST,
-        .time = item->received,
-        .source = strcmp(item->source, "pull") == 0 ? SOURCE_PULL : SOURCE_PUSH,
-        .remote = item->remote,
-        .trust = trust_of(item->trust),
-        .reason = item->reason,
-        .unreadable = !is_event,
-        .truncated = item->body_bytes > item->body.len,
-        .event = is_event ? &event : NULL,
-        .scan = is_event ? &scan : NULL,
-        .body = item->body,
-        .body_bytes = item->body_bytes,
-    };
     buffer_reset(&e->summary, WRITE_AT);
-    record_summary(&e->summary, &r);
-    if (e->output == OUTPUT_TEXT && item->seen > 1)
-        buffer_printf(&e->summary, " seen=%" PRId64, item->seen);
-    r.summary = buffer_slice(&e->summary);
+    record_summary(&e->summary, r);
+    if (e->output == OUTPUT_TEXT && r->seen > 1)
+        buffer_printf(&e->summary, " seen=%" PRIu64, r->seen);
+    r->summary = buffer_slice(&e->summary);
     if (e->output == OUTPUT_JSON)
-        record_json(&e->out, &e->time, &r, SIZE_MAX);
+        record_json(&e->out, &e->time, r, SIZE_MAX);
     else
-        record_text(&e->out, &e->time, &r, SIZE_MAX, e->color);
+        record_text(&e->out, &e->time, r, SIZE_MAX, e->color);
 }
 
-static int show(struct events *e, const struct inbox_item *item)
+static int show(struct events *e, struct record *r)
 {
     if (e->output == OUTPUT_RAW) {
-        buffer_append(&e->out, item->body.data, item->body.len);
+        buffer_append(&e->out, r->body.data, r->body.len);
         buffer_putc(&e->out, '\n');
     } else {
         if (e->output == OUTPUT_TEXT)
-            put_between(e, item->received);
-        put_record(e, item);
+            put_between(e, r->time);
+        put_record(e, r);
     }
     e->any = true;
-    e->previous = item->received;
+    e->previous = r->time;
     e->limit--;
     return e->out.failed || e->summary.failed ? -ENOMEM : 0;
 }
@@ -151,9 +124,9 @@ static int show_new(struct events *e)
         return r;
     r = inbox_reader_query(e->reader, &e->filter, e->last, newest);
     e->last = newest;
-    struct inbox_item item;
-    while (r >= 0 && e->limit > 0 && (r = inbox_reader_next(e->reader, &item)) > 0) {
-        r = show(e, &item);
+    struct record record;
+    while (r >= 0 && e->limit > 0 && (r = inbox_reader_next(e->reader, &record)) > 0) {
+        r = show(e, &record);
         if (r >= 0 && e->out.len >= WRITE_AT) {
             inbox_reader_pause(e->reader);
             r = write_out(e);
@@ -328,9 +301,7 @@ static int run(struct events *e, const struct options *o)
     int r = open_inbox(e, path);
     if (r < 0)
         return r;
-    r = event_decoder_new(DECODE_MEMORY, &e->decoder);
-    if (r >= 0)
-        r = options_flag(o, "count") ? count(e) : e->follow ? follow(e) : show_new(e);
+    r = options_flag(o, "count") ? count(e) : e->follow ? follow(e) : show_new(e);
     if (r == -EPIPE || stopped)
         return 0; /* whoever reads has seen enough */
     return r < 0 ? log_error_errno(r, "Failed to show the inbox %s: %m", path) : 0;
@@ -347,7 +318,6 @@ int command_events(int argc, char *argv[])
         return EXIT_USAGE;
     r = run(&e, o);
     inbox_reader_free(e.reader);
-    event_decoder_free(e.decoder);
     buffer_done(&e.out);
     buffer_done(&e.summary);
     return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;

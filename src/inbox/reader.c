@@ -16,6 +16,7 @@
 #include "inbox/schema.h"
 
 enum {
+    DECODE_MEMORY = 1024 * 1024 * 1024, /* bytes for reading one event: whatever the listener was given */
     BUSY_WAIT = 2000, /* milliseconds: only while another process repairs what a killed one left */
     IDLE = 100,       /* milliseconds between looks while nothing happens */
     SETTLE = 10,      /* and while something does: a commit is seen a little after its first write */
@@ -30,12 +31,18 @@ struct inbox_reader {
     int active;  /* so many looks more before nothing happens */
     int64_t version;
     sqlite3_stmt *data_version;
+    int64_t schema; /* PRAGMA user_version: one of before has not all tables */
+    char identity[40];
+    struct event_decoder *decoder;
+    struct json_scan scan;
+    struct event event;
 
     /* The query. */
     struct inbox_filter filter;
     int64_t after, up_to;
     sqlite3_stmt *find;
     bool paused;
+    sqlite3_stmt *stuck;
     int rank; /* of the last event, and the rest of its place in the order */
     int64_t received, id;
 };
@@ -126,10 +133,10 @@ static int open_database(struct inbox_reader *r)
 static int check_schema(struct inbox_reader *r, const char **ret_why)
 {
     static const char *const steps[] = INBOX_SCHEMA_STEPS;
-    int64_t application, version, tables;
+    int64_t application, tables;
     int err = number_of(r, "PRAGMA application_id", &application);
     if (err >= 0)
-        err = number_of(r, "PRAGMA user_version", &version);
+        err = number_of(r, "PRAGMA user_version", &r->schema);
     if (err >= 0)
         err = number_of(r, "SELECT count(*) FROM sqlite_master", &tables);
     if (err < 0)
@@ -138,9 +145,22 @@ static int check_schema(struct inbox_reader *r, const char **ret_why)
         return -ENOENT;
     if (application != INBOX_APPLICATION_ID)
         *ret_why = "it is a database of another program";
-    else if (version > (int64_t)(sizeof steps / sizeof *steps))
+    else if (r->schema > (int64_t)(sizeof steps / sizeof *steps))
         *ret_why = "it was written by a newer vodhook";
     return *ret_why ? -EINVAL : 0;
+}
+
+static int read_identity(struct inbox_reader *r)
+{
+    sqlite3_stmt *s = NULL;
+    if (r->schema < 2)
+        return 0;
+    int rc = sqlite3_prepare_v2(r->db, "SELECT value FROM inbox_info WHERE name = 'uuid'", -1, &s, NULL);
+    if (rc == SQLITE_OK && (rc = sqlite3_step(s)) == SQLITE_ROW)
+        snprintf(r->identity, sizeof r->identity, "%s", (const char *)sqlite3_column_text(s, 0));
+    int err = rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : error_of(r, rc);
+    sqlite3_finalize(s);
+    return err;
 }
 
 /* Without one, a look every tenth of a second serves as well. */
@@ -162,6 +182,10 @@ static int open_inner(struct inbox_reader *r, const char **ret_why)
     int err = open_database(r);
     if (err >= 0)
         err = check_schema(r, ret_why);
+    if (err >= 0)
+        err = read_identity(r);
+    if (err >= 0)
+        err = event_decoder_new(DECODE_MEMORY, &r->decoder);
     if (err < 0)
         return err;
     watch(r);
@@ -189,7 +213,9 @@ struct inbox_reader *inbox_reader_free(struct inbox_reader *r)
     if (!r)
         return NULL;
     sqlite3_finalize(r->find);
+    sqlite3_finalize(r->stuck);
     sqlite3_finalize(r->data_version);
+    event_decoder_free(r->decoder);
     sqlite3_close(r->db);
     if (r->inotify >= 0)
         close(r->inotify);
@@ -237,8 +263,15 @@ static void put_conditions(struct buffer *sql, const struct inbox_reader *r)
     buffer_puts(sql, r->after ? " AND id > :after AND +id <= :up_to" : " AND +id <= :up_to");
     if (f->file_id)
         buffer_puts(sql, " AND id IN (SELECT event_id FROM event_file WHERE file_id = :file)");
-    if (f->task_id)
+    if (f->task_id && r->schema < 2)
         buffer_puts(sql, " AND task_id = :task");
+    else if (f->task_id)
+        buffer_puts(sql, " AND id IN (SELECT id FROM event WHERE task_id = :task"
+                         " UNION SELECT event_id FROM event_began WHERE task_id = :task)");
+    if (f->context)
+        buffer_puts(sql, r->schema < 2
+                             ? " AND 0"
+                             : " AND id IN (SELECT event_id FROM event_context WHERE context = :context)");
     if (f->type)
         buffer_puts(sql, " AND type = :type");
     if (f->result)
@@ -291,6 +324,7 @@ static void bind_filter(const struct inbox_reader *r, sqlite3_stmt *s)
     bind_number(s, ":up_to", r->up_to);
     bind_text(s, ":file", f->file_id);
     bind_text(s, ":task", f->task_id);
+    bind_text(s, ":context", f->context);
     bind_text(s, ":type", f->type);
     bind_text(s, ":result", f->result);
     bind_text(s, ":source", f->source);
@@ -322,7 +356,7 @@ int inbox_reader_query(struct inbox_reader *r, const struct inbox_filter *filter
     sqlite3_finalize(r->find);
     r->find = NULL;
     buffer_printf(&sql, "SELECT id, received, seen, source, remote, trust, type IS NULL, reason,"
-                        " ifnull(body_bytes, length(body)), body, " RANK);
+                        " ifnull(body_bytes, length(body)), body, digest, " RANK);
     put_source(&sql, r);
     put_conditions(&sql, r);
     put_order(&sql, filter);
@@ -335,7 +369,52 @@ void inbox_reader_pause(struct inbox_reader *r)
     r->paused = true;
 }
 
-int inbox_reader_next(struct inbox_reader *r, struct inbox_item *ret)
+static int named(const char *name, const char *(*name_of)(int), int n)
+{
+    for (int k = n - 1; k > 0; k--)
+        if (strcmp(name, name_of(k)) == 0)
+            return k;
+    return 0;
+}
+
+static const char *source_name(int k)
+{
+    return record_source_name((enum record_source)k);
+}
+
+static const char *trust_name(int k)
+{
+    return record_trust_name((enum record_trust)k);
+}
+
+/* A body that could be read when it was recorded can be read now, unless memory is short. */
+static void read_row(struct inbox_reader *r, sqlite3_stmt *s, struct record *ret)
+{
+    *ret = (struct record){
+        .row = sqlite3_column_int64(s, 0),
+        .time = sqlite3_column_int64(s, 1),
+        .seen = (uint64_t)sqlite3_column_int64(s, 2),
+        .source = (enum record_source)named((const char *)sqlite3_column_text(s, 3), source_name,
+                                            SOURCE_RECONCILE + 1),
+        .remote = (const char *)sqlite3_column_text(s, 4),
+        .trust =
+            (enum record_trust)named((const char *)sqlite3_column_text(s, 5), trust_name, TRUST_REFUSED + 1),
+        .reason = (const char *)sqlite3_column_text(s, 7),
+        .body = {sqlite3_column_blob(s, 9), (size_t)sqlite3_column_bytes(s, 9)},
+        .body_bytes = (uint64_t)sqlite3_column_int64(s, 8),
+    };
+    enum event_verdict verdict = event_decode(r->decoder, ret->body.data, ret->body.len, &r->scan, &r->event);
+    ret->unreadable = sqlite3_column_int(s, 6) || verdict != BODY_EVENT;
+    ret->truncated = ret->body_bytes > ret->body.len;
+    if (ret->unreadable) {
+        ret->kind = RECORD_REQUEST;
+    } else {
+        ret->event = &r->event;
+        ret->scan = &r->scan;
+    }
+}
+
+int inbox_reader_next(struct inbox_reader *r, struct record *ret)
 {
     sqlite3_stmt *s = r->find;
     if (r->paused) {
@@ -350,21 +429,10 @@ int inbox_reader_next(struct inbox_reader *r, struct inbox_item *ret)
         inbox_reader_pause(r);
         return err;
     }
-    *ret = (struct inbox_item){
-        .id = sqlite3_column_int64(s, 0),
-        .received = sqlite3_column_int64(s, 1),
-        .seen = sqlite3_column_int64(s, 2),
-        .source = (const char *)sqlite3_column_text(s, 3),
-        .remote = (const char *)sqlite3_column_text(s, 4),
-        .trust = (const char *)sqlite3_column_text(s, 5),
-        .unreadable = sqlite3_column_int(s, 6),
-        .reason = (const char *)sqlite3_column_text(s, 7),
-        .body_bytes = (uint64_t)sqlite3_column_int64(s, 8),
-        .body = {sqlite3_column_blob(s, 9), (size_t)sqlite3_column_bytes(s, 9)},
-    };
-    r->rank = sqlite3_column_int(s, 10);
-    r->received = ret->received;
-    r->id = ret->id;
+    read_row(r, s, ret);
+    r->rank = sqlite3_column_int(s, 11);
+    r->received = ret->time;
+    r->id = ret->row;
     return 1;
 }
 
@@ -384,6 +452,83 @@ int inbox_reader_count(struct inbox_reader *r, int64_t *ret)
     }
     sqlite3_finalize(s);
     return err;
+}
+
+/* --- Tasks and uploads --------------------------------------------------------------------------------- */
+
+const char *inbox_reader_identity(const struct inbox_reader *r)
+{
+    return r->identity[0] ? r->identity : NULL;
+}
+
+/* Whether the query, which has one parameter, finds a row. */
+static int has(struct inbox_reader *r, const char *sql, const char *parameter)
+{
+    sqlite3_stmt *s = NULL;
+    int rc = sqlite3_prepare_v2(r->db, sql, -1, &s, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_bind_text(s, 1, parameter, -1, SQLITE_STATIC);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(s);
+    int result = rc == SQLITE_ROW ? 1 : rc == SQLITE_DONE ? 0 : error_of(r, rc);
+    sqlite3_finalize(s);
+    return result;
+}
+
+int inbox_reader_has_task(struct inbox_reader *r, const char *task_id)
+{
+    return has(r, "SELECT 1 FROM event WHERE task_id = ?1 AND trust <> 'refused' AND " INBOX_IS_FINAL,
+               task_id);
+}
+
+int inbox_reader_has_upload(struct inbox_reader *r, const char *file_id)
+{
+    if (file_id)
+        return has(r,
+                   "SELECT 1 FROM event_file JOIN event ON id = event_id WHERE file_id = ?1"
+                   " AND type = 'NewFileUpload' AND trust <> 'refused'",
+                   file_id);
+    return has(r,
+               "SELECT 1 FROM event WHERE type = ?1 AND trust <> 'refused' AND source <> 'reconcile'"
+               " ORDER BY received DESC LIMIT 1",
+               "NewFileUpload");
+}
+
+int inbox_reader_stuck(struct inbox_reader *r, int64_t before)
+{
+    static const char sql[] =
+        "SELECT id, received, b.task_id, (SELECT file_id FROM event_file WHERE event_id = id LIMIT 1), type"
+        " FROM event_began AS b JOIN event ON id = b.event_id"
+        " WHERE b.ended IS NULL AND received < ?1 AND NOT EXISTS (SELECT 1 FROM event_began AS earlier"
+        " WHERE earlier.task_id = b.task_id AND earlier.event_id < b.event_id) ORDER BY received, id";
+    inbox_reader_pause(r);
+    sqlite3_finalize(r->stuck);
+    r->stuck = NULL;
+    if (r->schema < 2)
+        return 0;
+    int rc = sqlite3_prepare_v2(r->db, sql, -1, &r->stuck, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_bind_int64(r->stuck, 1, before);
+    return rc == SQLITE_OK ? 0 : error_of(r, rc);
+}
+
+int inbox_reader_stuck_next(struct inbox_reader *r, struct inbox_stuck *ret)
+{
+    int rc = r->stuck ? sqlite3_step(r->stuck) : SQLITE_DONE;
+    if (rc != SQLITE_ROW) {
+        int err = rc == SQLITE_DONE ? 0 : error_of(r, rc);
+        sqlite3_finalize(r->stuck);
+        r->stuck = NULL;
+        return err;
+    }
+    *ret = (struct inbox_stuck){
+        .row = sqlite3_column_int64(r->stuck, 0),
+        .since = sqlite3_column_int64(r->stuck, 1),
+        .task_id = (const char *)sqlite3_column_text(r->stuck, 2),
+        .file_id = (const char *)sqlite3_column_text(r->stuck, 3),
+        .type = (const char *)sqlite3_column_text(r->stuck, 4),
+    };
+    return 1;
 }
 
 /* --- Waiting ------------------------------------------------------------------------------------------- */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "event/types.h"
+#include "inbox/schema.h"
 
 /* How long a repeat counts as a duplicate, in microseconds, where the same may happen again and look the
  * same: VOD tries a push three times within seconds, and keeps an event in its queue for four days. */
@@ -20,6 +21,11 @@ static const char *const statements[STORE_STATEMENTS] = {
                   " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?1, ?12)",
     [STORE_ADD_FILE] = "INSERT OR IGNORE INTO event_file (event_id, file_id) VALUES (?1, ?2)",
     [STORE_ADD_NOTE] = "INSERT INTO event_note (event_id, reason, body_bytes) VALUES (?1, ?2, ?3)",
+    [STORE_BEGIN_TASK] =
+        "INSERT INTO event_began (event_id, task_id, ended) SELECT ?1, ?2, (SELECT id FROM event"
+        " WHERE task_id = ?2 AND trust <> 'refused' AND " INBOX_IS_FINAL " LIMIT 1)"
+        " WHERE NOT EXISTS (SELECT 1 FROM event_began WHERE task_id = ?2)",
+    [STORE_END_TASK] = "UPDATE event_began SET ended = ?1 WHERE task_id = ?2 AND ended IS NULL",
 };
 
 int store_init(struct store *s, struct database *db)
@@ -139,6 +145,26 @@ static int add_files(struct store *s, const struct record *r)
     return result;
 }
 
+/* As INBOX_IS_FINAL says of a row. */
+static bool is_final(const struct event *e)
+{
+    return e->result == RESULT_OK || e->result == RESULT_FAILED ||
+           (e->status && (strcmp(e->status, "FINISH") == 0 || strcmp(e->status, "ABORTED") == 0));
+}
+
+static int note_task(struct store *s, const struct record *r)
+{
+    const struct event *e = r->trust == TRUST_REFUSED ? NULL : r->event;
+    if (!e || !e->task_id || strcmp(e->type, CAST) == 0)
+        return INBOX_OK;
+    enum store_statement which = is_final(e) ? STORE_END_TASK : STORE_BEGIN_TASK;
+    if (which == STORE_BEGIN_TASK && e->result != RESULT_PENDING)
+        return INBOX_OK;
+    sqlite3_bind_int64(s->statements[which], 1, r->row);
+    bind_text(s->statements[which], 2, e->task_id);
+    return run(s, which);
+}
+
 static int add_note(struct store *s, const struct record *r)
 {
     sqlite3_stmt *add = s->statements[STORE_ADD_NOTE];
@@ -158,6 +184,8 @@ static int add(struct store *s, struct record *r, const uint8_t *digest)
     r->row = sqlite3_last_insert_rowid(s->db->sqlite);
     r->seen = 1;
     result = add_files(s, r);
+    if (result == INBOX_OK)
+        result = note_task(s, r);
     return result == INBOX_OK ? add_note(s, r) : result;
 }
 

@@ -6,11 +6,13 @@
 #include "record/record.h"
 
 enum store_statement {
-    STORE_FIND,     /* the newest row of a digest, among the refused or among the others */
-    STORE_SEE,      /* counts a duplicate */
-    STORE_ADD,      /* an event */
-    STORE_ADD_FILE, /* of an event */
-    STORE_ADD_NOTE, /* of an event */
+    STORE_FIND,       /* the newest row of a digest, among the refused or among the others */
+    STORE_SEE,        /* counts a duplicate */
+    STORE_ADD,        /* an event */
+    STORE_ADD_FILE,   /* of an event */
+    STORE_ADD_NOTE,   /* of an event */
+    STORE_BEGIN_TASK, /* one that a status tells of, unless it has begun already */
+    STORE_END_TASK,
     STORE_STATEMENTS,
 };
 

@@ -48,7 +48,7 @@ def test_the_tables_are_those_that_are_documented(start, inbox):
     start(inbox=inbox)
     assert [name for _, name, *_ in ask(inbox, "PRAGMA table_info(event)")] == [
         "id", "received", "source", "remote", "trust", "type", "task_id", "status", "result", "err_code", "name",
-        "digest", "seen", "last_seen", "body"]
+        "digest", "seen", "last_seen", "body", "source_context", "session_context", "confirmed", "reconciled"]
     assert [name for _, name, *_ in ask(inbox, "PRAGMA table_info(event_file)")] == ["event_id", "file_id"]
     assert ask(inbox, "PRAGMA journal_mode") == [("wal",)]
 

@@ -436,7 +436,7 @@ static void what_is_no_inbox_is_left_alone(void **state)
     sink = sink_free(sink);
     assert_int_equal(sink_inbox_new(&config, &s), -EINVAL);
     assert_int_equal(stderr_count("newer vodhook"), 1);
-    ask("PRAGMA user_version=1");
+    ask("PRAGMA user_version=2");
     wrong.path = folder;
     assert_int_equal(sink_inbox_new(&wrong, &s), -EINVAL);
 }

@@ -61,12 +61,12 @@ static int teardown(void **state)
 static const char *found_between(struct inbox_filter f, int64_t after, int64_t up_to, bool pausing)
 {
     static char ids[256];
-    struct inbox_item item;
+    struct record record;
     int r;
     ids[0] = 0;
     assert_int_equal(inbox_reader_query(reader, &f, after, up_to), 0);
-    while ((r = inbox_reader_next(reader, &item)) > 0) {
-        snprintf(ids + strlen(ids), sizeof ids - strlen(ids), "%d ", (int)item.id);
+    while ((r = inbox_reader_next(reader, &record)) > 0) {
+        snprintf(ids + strlen(ids), sizeof ids - strlen(ids), "%d ", (int)record.row);
         if (pausing)
             inbox_reader_pause(reader);
     }
@@ -131,23 +131,65 @@ static void a_count_counts_what_is_found(void **state)
 static void an_event_comes_out_as_it_went_in(void **state)
 {
     (void)state;
-    struct inbox_item item;
+    struct record record;
     deliver(at(60), UPLOAD("1"));
     assert_int_equal(inbox_reader_query(reader, &everything, 2, 3), 0);
-    assert_int_equal(inbox_reader_next(reader, &item), 1);
-    assert_true(slice_equal(item.body, slice_of(UPLOAD("1"))));
-    assert_int_equal(item.received, at(2).time);
-    assert_int_equal(item.seen, 2);
-    assert_int_equal(item.body_bytes, item.body.len);
-    assert_string_equal(item.source, "push");
-    assert_string_equal(item.remote, "192.0.2.7:55012");
-    assert_string_equal(item.trust, "unchecked");
-    assert_null(item.reason);
-    assert_false(item.unreadable);
+    assert_int_equal(inbox_reader_next(reader, &record), 1);
+    assert_true(slice_equal(record.body, slice_of(UPLOAD("1"))));
+    assert_int_equal(record.time, at(2).time);
+    assert_int_equal(record.seen, 2);
+    assert_int_equal(record.body_bytes, record.body.len);
+    assert_int_equal(record.source, SOURCE_PUSH);
+    assert_string_equal(record.remote, "192.0.2.7:55012");
+    assert_int_equal(record.trust, TRUST_UNCHECKED);
+    assert_string_equal(record.event->type, "NewFileUpload");
+    assert_string_equal(record.event->file_id, "1");
+    assert_null(record.reason);
+    assert_false(record.unreadable);
     assert_int_equal(inbox_reader_query(reader, &everything, 5, 6), 0);
-    assert_int_equal(inbox_reader_next(reader, &item), 1);
-    assert_true(item.unreadable);
-    assert_string_equal(item.reason, "broken");
+    assert_int_equal(inbox_reader_next(reader, &record), 1);
+    assert_true(record.unreadable);
+    assert_string_equal(record.reason, "broken");
+}
+
+static void what_is_asked_of_tasks_and_uploads_is_answered(void **state)
+{
+    (void)state;
+    assert_int_equal(strlen(inbox_reader_identity(reader)), 32);
+    assert_int_equal(inbox_reader_has_task(reader, "t-1"), 1);
+    assert_int_equal(inbox_reader_has_task(reader, "t-9"), 0);
+    assert_int_equal(inbox_reader_has_upload(reader, "1"), 1);
+    assert_int_equal(inbox_reader_has_upload(reader, "3"), 0); /* it was refused */
+    assert_int_equal(inbox_reader_has_upload(reader, NULL), 1);
+}
+
+#define BEGUN(task)                                                                                    \
+    "{\"EventType\":\"PullComplete\",\"PullCompleteEvent\":{\"TaskId\":\"" task "\",\"FileId\":\"7\"," \
+    "\"Status\":\"PROCESSING\"}}"
+
+static void a_task_that_began_and_did_not_end_is_found(void **state)
+{
+    (void)state;
+    struct inbox_stuck stuck;
+    struct delivery refused = at(50);
+    refused.trust = TRUST_REFUSED;
+    deliver(at(20), BEGUN("late"));
+    deliver(at(30), BEGUN("t-4"));
+    deliver(at(40), TASK("7", "t-4", "0"));
+    deliver(at(45), BEGUN("t-3")); /* whose end overtook it */
+    deliver(refused, BEGUN("not VOD's"));
+    assert_int_equal(inbox_reader_stuck(reader, at(20).time), 0);
+    assert_int_equal(inbox_reader_stuck_next(reader, &stuck), 0);
+    assert_int_equal(inbox_reader_stuck(reader, at(100).time), 0);
+    assert_int_equal(inbox_reader_stuck_next(reader, &stuck), 1);
+    assert_string_equal(stuck.task_id, "late");
+    assert_string_equal(stuck.file_id, "7");
+    assert_string_equal(stuck.type, "PullComplete");
+    assert_int_equal(stuck.since, at(20).time);
+    assert_int_equal(inbox_reader_stuck_next(reader, &stuck), 0);
+    deliver(at(60), TASK("7", "late", "0"));
+    assert_int_equal(inbox_reader_stuck(reader, at(100).time), 0);
+    assert_int_equal(inbox_reader_stuck_next(reader, &stuck), 0);
 }
 
 /* Waits until what the inbox does now is seen. Returns what the wait did. */
@@ -269,6 +311,8 @@ int main(void)
         TEST(a_paused_query_goes_on_where_it_was),
         TEST(a_count_counts_what_is_found),
         TEST(an_event_comes_out_as_it_went_in),
+        TEST(what_is_asked_of_tasks_and_uploads_is_answered),
+        TEST(a_task_that_began_and_did_not_end_is_found),
         TEST(what_is_new_is_seen),
         TEST(a_clock_that_leaps_does_not_change_the_order_of_ids),
         TEST(a_look_does_not_wait),
