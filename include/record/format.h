@@ -29,7 +29,10 @@ void record_event(struct buffer *to, const struct record *r);
 /* Appends one line: a JSON object that has every member whatever the record is, null where there is none. */
 void record_json(struct buffer *to, struct timestamp *cache, const struct record *r, size_t log_body);
 
-/* Appends the time and the summary on a line, in color where asked and due, and below it, indented, the JSON
- * of an event, or headers and body of a request. */
+/* Appends the time and the summary on a line; with color a failure is red, what is refused or unreadable
+ * yellow. */
+void record_line(struct buffer *to, struct timestamp *cache, const struct record *r, bool color);
+
+/* The same, and below it, indented, the JSON of an event, or headers and body of a request. */
 void record_text(struct buffer *to, struct timestamp *cache, const struct record *r, size_t log_body,
                  bool color);

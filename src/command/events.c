@@ -19,7 +19,8 @@
 #include "command/outputs.h"
 #include "command/setup.h"
 #include "inbox/reader.h"
-#include "record/format.h"
+#include "pager.h"
+#include "show.h"
 
 #define SERVICE_INBOX "/var/lib/vodhook/inbox.db"
 
@@ -27,22 +28,15 @@ enum {
     WRITE_AT = 256 * 1024, /* bytes that are written together */
 };
 
-static const int64_t SECOND = 1000000;
 static volatile sig_atomic_t stopped; /* by a signal, while events are followed */
 
-enum output { OUTPUT_TEXT, OUTPUT_JSON, OUTPUT_RAW };
-
 struct events {
-    enum output output;
-    bool color, follow;
+    struct show show;
+    bool follow;
     int64_t limit; /* how many more are shown */
     struct inbox_filter filter;
     struct inbox_reader *reader;
-    struct buffer out, summary;
-    struct timestamp time;
-    bool any;         /* were shown */
-    int64_t previous; /* when the last of them was received */
-    int64_t last;     /* the highest id that was looked at */
+    int64_t last; /* the highest id that was looked at */
 };
 
 /* --- Showing ------------------------------------------------------------------------------------------- */
@@ -50,68 +44,14 @@ struct events {
 /* Returns 0 or a negative errno. */
 static int write_out(struct events *e)
 {
-    for (size_t done = 0; done < e->out.len;) {
-        ssize_t n = write(STDOUT_FILENO, e->out.data + done, e->out.len - done);
+    for (size_t done = 0; done < e->show.out.len;) {
+        ssize_t n = write(STDOUT_FILENO, e->show.out.data + done, e->show.out.len - done);
         if (n < 0 && (errno != EINTR || stopped))
             return -errno;
         done += n > 0 ? (size_t)n : 0;
     }
-    buffer_reset(&e->out, WRITE_AT);
+    buffer_reset(&e->show.out, WRITE_AT);
     return 0;
-}
-
-/* A time span in its two largest units. */
-static void put_span(struct buffer *to, int64_t span)
-{
-    int64_t s = span / SECOND;
-    if (s < 60)
-        buffer_printf(to, "%" PRId64 ".%03d s", s, (int)(span % SECOND / 1000));
-    else if (s < 3600)
-        buffer_printf(to, "%" PRId64 " min %" PRId64 " s", s / 60, s % 60);
-    else if (s < 86400)
-        buffer_printf(to, "%" PRId64 " h %" PRId64 " min", s / 3600, s % 3600 / 60);
-    else
-        buffer_printf(to, "%" PRId64 " d %" PRId64 " h", s / 86400, s % 86400 / 3600);
-}
-
-/* The life of a file is read with the time between its events; one that overtook another came earlier. */
-static void put_between(struct events *e, int64_t received)
-{
-    int64_t span = received - e->previous;
-    if (!e->any || !e->filter.file_id)
-        return;
-    buffer_puts(&e->out, "  ... ");
-    put_span(&e->out, span < 0 ? -span : span);
-    buffer_puts(&e->out, span < 0 ? " earlier\n" : " later\n");
-}
-
-static void put_record(struct events *e, struct record *r)
-{
-    buffer_reset(&e->summary, WRITE_AT);
-    record_summary(&e->summary, r);
-    if (e->output == OUTPUT_TEXT && r->seen > 1)
-        buffer_printf(&e->summary, " seen=%" PRIu64, r->seen);
-    r->summary = buffer_slice(&e->summary);
-    if (e->output == OUTPUT_JSON)
-        record_json(&e->out, &e->time, r, SIZE_MAX);
-    else
-        record_text(&e->out, &e->time, r, SIZE_MAX, e->color);
-}
-
-static int show(struct events *e, struct record *r)
-{
-    if (e->output == OUTPUT_RAW) {
-        buffer_append(&e->out, r->body.data, r->body.len);
-        buffer_putc(&e->out, '\n');
-    } else {
-        if (e->output == OUTPUT_TEXT)
-            put_between(e, r->time);
-        put_record(e, r);
-    }
-    e->any = true;
-    e->previous = r->time;
-    e->limit--;
-    return e->out.failed || e->summary.failed ? -ENOMEM : 0;
 }
 
 /* Shows what was recorded since. The query is paused for each write, since whoever reads may take his time.
@@ -126,8 +66,9 @@ static int show_new(struct events *e)
     e->last = newest;
     struct record record;
     while (r >= 0 && e->limit > 0 && (r = inbox_reader_next(e->reader, &record)) > 0) {
-        r = show(e, &record);
-        if (r >= 0 && e->out.len >= WRITE_AT) {
+        r = show_record(&e->show, &record);
+        e->limit--;
+        if (r >= 0 && e->show.out.len >= WRITE_AT) {
             inbox_reader_pause(e->reader);
             r = write_out(e);
         }
@@ -270,10 +211,14 @@ static int read_time(const struct options *o, const char *name, int64_t otherwis
 static int read_options(struct events *e, const struct options *o)
 {
     const char *output = options_string(o, "output");
-    e->output = strcmp(output, "json") == 0  ? OUTPUT_JSON
-                : strcmp(output, "raw") == 0 ? OUTPUT_RAW
-                                             : OUTPUT_TEXT;
-    e->color = e->output == OUTPUT_TEXT && outputs_color();
+    e->show = (struct show){
+        .format = strcmp(output, "json") == 0   ? SHOW_JSON
+                  : strcmp(output, "raw") == 0  ? SHOW_RAW
+                  : strcmp(output, "line") == 0 ? SHOW_LINE
+                                                : SHOW_FULL,
+        .color = outputs_color(),
+        .life = options_string(o, "file-id") != NULL,
+    };
     e->follow = options_flag(o, "follow");
     e->limit = options_is_default(o, "limit") ? INT64_MAX : options_number(o, "limit");
     e->filter = (struct inbox_filter){
@@ -301,6 +246,8 @@ static int run(struct events *e, const struct options *o)
     int r = open_inbox(e, path);
     if (r < 0)
         return r;
+    if (!e->follow && !options_flag(o, "count") && !options_flag(o, "no-pager"))
+        pager_open();
     r = options_flag(o, "count") ? count(e) : e->follow ? follow(e) : show_new(e);
     if (r == -EPIPE || stopped)
         return 0; /* whoever reads has seen enough */
@@ -317,8 +264,8 @@ int command_events(int argc, char *argv[])
     if (read_options(&e, o) < 0)
         return EXIT_USAGE;
     r = run(&e, o);
+    pager_close();
     inbox_reader_free(e.reader);
-    buffer_done(&e.out);
-    buffer_done(&e.summary);
+    show_done(&e.show);
     return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

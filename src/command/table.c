@@ -113,9 +113,12 @@ const struct option_row option_table[] = {
     {.name = "reverse", .type = OPTION_FLAG, .argv_only = true, .commands = COMMAND_EVENTS,
      .help = "the newest first"},
 
-    {.name = "output", .type = OPTION_CHOICE, .choices = "text json raw", .initial = "text",
+    {.name = "output", .type = OPTION_CHOICE, .choices = "line full text json raw", .initial = "line",
      .argv_only = true, .commands = COMMAND_EVENTS, .heading = "How to show them",
-     .help = "text for people, json for programs, raw for the bodies as they arrived"},
+     .help = "line: a line for each event; full: with its JSON (text is the same); json: for programs; "
+             "raw: the bodies as they arrived"},
+    {.name = "no-pager", .type = OPTION_FLAG, .argv_only = true, .commands = COMMAND_EVENTS,
+     .help = "do not page on a terminal"},
     {.name = "count", .type = OPTION_FLAG, .argv_only = true, .commands = COMMAND_EVENTS,
      .help = "only say how many there are"},
     {.name = "follow", .type = OPTION_FLAG, .argv_only = true, .commands = COMMAND_EVENTS,

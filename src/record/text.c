@@ -51,8 +51,7 @@ static void put_body(struct buffer *to, const struct record *r, size_t log_body)
         buffer_printf(to, MARGIN "... (cut: %" PRIu64 " bytes arrived)\n", r->body_bytes);
 }
 
-void record_text(struct buffer *to, struct timestamp *cache, const struct record *r, size_t log_body,
-                 bool color)
+void record_line(struct buffer *to, struct timestamp *cache, const struct record *r, bool color)
 {
     const char *paint = color ? color_of(r) : NULL;
     if (paint)
@@ -63,6 +62,12 @@ void record_text(struct buffer *to, struct timestamp *cache, const struct record
     if (paint)
         buffer_puts(to, PLAIN);
     buffer_putc(to, '\n');
+}
+
+void record_text(struct buffer *to, struct timestamp *cache, const struct record *r, size_t log_body,
+                 bool color)
+{
+    record_line(to, cache, r, color);
     if (r->kind == RECORD_EVENT) {
         buffer_puts(to, MARGIN);
         json_write_indented(to, r->scan, true, MARGIN);

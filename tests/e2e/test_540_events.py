@@ -97,8 +97,61 @@ def test_options_choose(filled, inbox, options, expected):
     assert look(inbox, "--count", *options) == f"{len(expected)}\n"
 
 
-def test_a_file_reads_as_its_life(filled, inbox):
-    lines = [line for line in look(inbox, "--file-id=1", output="text").splitlines() if not line.startswith("    ")]
+def plain(inbox, *options):
+    done = run("events", f"--config={os.devnull}", f"--inbox={inbox}", *options)
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    return done.stdout.splitlines()
+
+
+def test_by_default_an_event_is_a_line(filled, inbox):
+    lines = plain(inbox)
+    assert len(lines) == 6 and plain(inbox, "--output=line") == lines
+    assert [HEAD.match(line)[1] for line in lines] == ["FileDeleted", "PullComplete", "NewFileUpload", "NewFileUpload",
+                                                       "PullComplete", "Body"]
+    assert " file=2 task=1500000001-pull-2 status=FINISH result=failed error=70000" in lines[4]
+    change(inbox, "UPDATE event SET seen = 3 WHERE id = 3")
+    assert plain(inbox)[2].endswith(" seen=3")
+
+
+def test_full_has_the_json_below(filled, inbox):
+    """And text is its older name."""
+    full = look(inbox, output="full")
+    assert full == look(inbox, output="text")
+    heads = [line for line in full.splitlines() if not line.startswith("    ")]
+    assert heads == plain(inbox)
+    assert '        "TaskId": "1500000001-pull-1",\n' in full
+
+
+def flow(file_id, *tasks):
+    """A flow with sub-tasks, each (type, definition, status, code)."""
+    return json.dumps({"EventType": "ProcedureStateChanged", "ProcedureStateChangeEvent": {
+        "TaskId": "1500000001-procedure-1", "Status": "FINISH", "ErrCode": 0, "Message": "", "FileId": file_id,
+        "FileName": "holiday.mp4", "MediaProcessResultSet": [
+            {"Type": kind, f"{kind}Task": {"Status": status, "ErrCode": code, "ErrCodeExt": "", "Message": "",
+                                           "Input": {"Definition": definition},
+                                           "Output": {"Url": "https://example.com/f.mp4"}}}
+            for kind, definition, status, code in tasks]}}).encode()
+
+
+def test_a_life_has_a_line_for_each_event_in_columns(start, inbox):
+    one = start(inbox=inbox)
+    for body in (upload("1", name="holiday.mp4"), flow("1", ("Transcode", 10, "SUCCESS", 0), ("Transcode", 20, "FAIL", 30009)),
+                 deleted("1", "2")):
+        one.post(body)
+    one.stop()
+    change(inbox, "UPDATE event SET received = 1764000000000000 + (id - 1) * 93784500000")
+    lines = plain(inbox, "--file-id=1")
+    starts = [line.index(word) for line, word in zip(lines, ("NewFileUpload", "ProcedureStateChanged", "FileDeleted"))]
+    results = [re.search(r"  (ok|failed) ", line).start() for line in lines]
+    assert len(lines) == 3 and len(set(starts)) == len(set(results)) == 1
+    assert [line[29:starts[0]].split() for line in lines] == [[], ["+1", "d", "2", "h"], ["+1", "d", "2", "h"]]
+    assert lines[0].endswith('name=holiday.mp4')
+    assert lines[1].split("failed", 1)[1].split() == ["Transcode(10)", "Transcode(20)=FAIL:30009", "task=1500000001-procedure-1"]
+    assert lines[2].endswith("  files=2")
+
+
+def test_full_lives_have_the_time_between(filled, inbox):
+    lines = [line for line in look(inbox, "--file-id=1", output="full").splitlines() if not line.startswith("    ")]
     assert [HEAD.match(line)[1] for line in lines[::2]] == ["NewFileUpload", "PullComplete", "FileDeleted"]
     assert lines[1::2] == ["  ... 1.000 s earlier", "  ... 1.000 s earlier"]
 
@@ -130,6 +183,53 @@ def test_by_default_the_users_own_is_read(start):
     vodhook.post(upload())
     home = {"XDG_STATE_HOME": f"{vodhook.folder.name}/state"}
     assert run("events", f"--config={os.devnull}", "--count", env=home).stdout == "1\n"
+
+
+# --- A terminal ------------------------------------------------------------------------------------------------
+
+def on_terminal(inbox, *options, **env):
+    """What comes out of a terminal."""
+    main, terminal = os.openpty()
+    env = {**environment("/nonexistent"), "PATH": os.environ["PATH"], "TERM": "xterm", **env}
+    with subprocess.Popen([PROGRAM, "events", f"--config={os.devnull}", f"--inbox={inbox}", *options], stdin=terminal,
+                          stdout=terminal, stderr=terminal, env=env, start_new_session=True) as process:
+        os.close(terminal)
+        shown = b""
+        with contextlib.suppress(OSError):  # the terminal ends with its last program
+            while data := os.read(main, 65536):
+                shown += data
+        os.close(main)
+        assert process.wait(WAIT) == 0, shown
+    return shown.decode().replace("\r\n", "\n")
+
+
+def test_a_terminal_has_a_pager(filled, inbox):
+    paged = on_terminal(inbox, PAGER="sed s/^/paged:/")
+    assert len(paged.splitlines()) == 6 and all(line.startswith("paged:") for line in paged.splitlines())
+    assert re.search(r"^paged:\x1b\[31m2025-11-24.* PullComplete file=2 ", paged, re.M)
+    assert on_terminal(inbox, "--count", PAGER="sed s/^/paged:/") == "6\n"
+
+
+@pytest.mark.parametrize("options, env", [(["--no-pager"], {"PAGER": "false"}), ([], {"PAGER": "cat"}), ([], {"PAGER": ""}),
+                                          ([], {"SYSTEMD_PAGER": "", "PAGER": "false"}),
+                                          (["--follow", "--limit=6"], {"PAGER": "false"})], ids=str)
+def test_no_pager(filled, inbox, options, env):
+    assert len(on_terminal(inbox, *options, **env).splitlines()) == 6
+
+
+def test_without_the_pager_another_or_none(filled, inbox, tmp_path):
+    (tmp_path / "cat").symlink_to(shutil.which("cat"))
+    assert len(on_terminal(inbox, PAGER="/no/such/pager --option", PATH=str(tmp_path)).splitlines()) == 6
+
+
+def test_less_gets_the_options_of_journalctl(filled, inbox):
+    assert "FRSXMK" in on_terminal(inbox, SYSTEMD_PAGER="env", PAGER="false", LESS="x")
+    assert "LESS=X\n" in on_terminal(inbox, PAGER="env", SYSTEMD_LESS="X")
+
+
+def test_a_pager_that_ends_early_is_no_failure(filled, inbox):
+    assert on_terminal(inbox, PAGER="true") == ""
+    assert on_terminal(inbox, "--output=full", PAGER="head -n 1").count("\n") == 1
 
 
 # --- Following ---------------------------------------------------------------------------------------------------
