@@ -18,8 +18,9 @@ void *arena_alloc(struct arena *a, size_t n);
  * look at each piece. */
 bool arena_failed(const struct arena *a);
 
-/* Takes everything back. What a large use added is returned to the system; the first block is kept. */
-void arena_reset(struct arena *a);
+/* Takes everything back, and sets the limit anew. What a large use added is returned to the system; the first
+ * block is kept, however small the limit. */
+void arena_reset(struct arena *a, size_t limit);
 
 static inline void arena_free_p(struct arena **a)
 {

@@ -7,6 +7,7 @@
 
 #include "base/buffer.h"
 #include "base/slice.h"
+#include "json/json.h"
 
 /* What a call came to where it came to an answer. Errors of the network are negative errnos. */
 enum reply_kind {
@@ -19,18 +20,19 @@ enum reply_kind {
 enum { REPLY_SKEW_UNKNOWN = INT32_MIN };
 
 struct reply {
-    struct slice response; /* REPLY_DONE: the Response object as it came; borrowed until the next call */
-    char code[96];         /* of the error: "AuthFailure.SignatureExpire"; empty without one */
-    char message[512];     /* of the error, or what was wrong with the call */
-    char request_id[64];   /* to name to Tencent's support */
-    int64_t skew;          /* seconds this machine's clock is ahead, by the Date header */
-    bool sent;             /* the request had left, so that it may have been carried out */
+    const struct json *json; /* REPLY_DONE: the answer; borrowed until the next call */
+    uint32_t response;       /* REPLY_DONE: the node of its Response object; else 0 */
+    char code[96];           /* of the error: "AuthFailure.SignatureExpire"; empty without one */
+    char message[512];       /* of the error, or what was wrong with the call */
+    char request_id[64];     /* to name to Tencent's support */
+    int64_t skew;            /* seconds this machine's clock is ahead, by the Date header */
+    bool sent;               /* the request had left, so that it may have been carried out */
 };
 
-/* Reads the body of an answer with that HTTP status. Returns an reply_kind; -EBADMSG where it is no JSON of
- * the expected shape, -EREMOTEIO where the status is not 200 and the body names no error; then message says
- * so. Leaves skew and sent alone. */
-int reply_read(struct slice body, long status, struct reply *ret);
+/* Reads the body of an answer with that HTTP status into json. Returns a reply_kind; -EBADMSG where it is no
+ * JSON of the expected shape, -EREMOTEIO where the status is not 200 and the body names no error; then message
+ * says so. Leaves skew and sent alone. */
+int reply_read(struct json *json, struct slice body, long status, struct reply *ret);
 
 /* Whose call it was, for what to do. */
 struct reply_caller {
@@ -43,6 +45,6 @@ struct reply_caller {
  * what the call returned. */
 void reply_explain(struct buffer *to, int r, const struct reply *a, const struct reply_caller *caller);
 
-/* The text of a string of scanned JSON, quotes included, cut where it does not fit. Returns false, with an
- * empty text, for anything else. */
-bool reply_text(struct slice string, char *ret, size_t size);
+/* The text of the object's member of that name, cut where it does not fit. Returns false, with an empty text,
+ * where there is none or it is no string. */
+bool reply_text(const struct json *j, uint32_t object, const char *name, char *ret, size_t size);

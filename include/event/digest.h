@@ -1,20 +1,12 @@
 /* digest.h: a fingerprint of what an event says, by which a second delivery of it is known. */
 #pragma once
 
-#include <stddef.h>
 #include <stdint.h>
 
 #include "base/slice.h"
 #include "event/event.h"
 
 enum { DIGEST_SIZE = 32 };
-
-struct digester;
-
-/* Scratch memory for digests: it grows with the number of members of the largest event and shrinks again.
- * Returns 0 or -ENOMEM. */
-int digester_new(struct digester **ret);
-struct digester *digester_free(struct digester *d);
 
 /* SHA-256 over the canonical form of an event, which is the same however it was delivered and spelled: the
  * type, where it is a known one, as a string; then the body as JSON without white space, members sorted by
@@ -23,15 +15,9 @@ struct digester *digester_free(struct digester *d);
  * UTF-8, a surrogate without its partner as the three bytes UTF-8 would give it. Of the members at the top,
  * those of the envelope (Sign, T, EventHandle, a type that is known, the version of the legacy format) are
  * left out, and the payload goes by the name "", since it is published under more than one.
- * scan is of the body that e was decoded from. Returns 0, -ENOMEM, or -EFBIG from 4 GiB on. */
-int digest_event(struct digester *d, const struct event *e, const struct json_scan *scan,
-                 uint8_t ret[DIGEST_SIZE]);
+ * json is of the body that e was decoded from. Returns 0 or -ENOMEM. */
+int digest_event(const struct event *e, const struct json *json, uint8_t ret[DIGEST_SIZE]);
 
 /* SHA-256 over a body that is no event, with the size it had when it arrived; it is never that of an event.
  */
 void digest_bytes(struct slice body, uint64_t body_bytes, uint8_t ret[DIGEST_SIZE]);
-
-static inline void digester_free_p(struct digester **d)
-{
-    digester_free(*d);
-}

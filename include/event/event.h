@@ -17,9 +17,14 @@ struct event_task {
     const char *definition; /* the template's number, as text */
     const char *status;     /* "SUCCESS", "FAIL", "PROCESSING" ... */
     const char *err_code;   /* ErrCodeExt, else ErrCode unless it is 0 */
-    const char *url;        /* its first output */
+    const char *err_message;
+    const char *url; /* its first output */
+    const char *const *urls;
+    size_t n_urls;
     const char *suggestion; /* of a content review: pass, review, block */
 };
+
+enum { EVENT_FILES_MAX = 1000 /* ids of files that are kept of one event */ };
 
 /* A decoded event. Everything it points to belongs to the decoder (or to the body, or is constant) and is
  * valid until the next event_decode() with it. Strings are NUL-terminated UTF-8, NULL where the event has
@@ -33,8 +38,10 @@ struct event {
     const char *payload_key; /* "FileUploadEvent", "data" ...; NULL where no payload was found */
 
     const char *file_id;         /* the first of file_ids */
-    const char *const *file_ids; /* every file the event is about, each once */
+    const char *const *file_ids; /* the files the event is about, each once; EVENT_FILES_MAX at most */
     size_t n_file_ids;
+    size_t file_count;   /* n_file_ids; where more are named, the length of the longest list of them */
+    bool of_parts;       /* a deletion of parts of files, not of the files: it may come again */
     const char *task_id; /* TaskId, vodTaskId; CastId of MediaCastStatusChanged */
     const char *name;    /* the media's name */
     const char *status;  /* Status as text, an integer one too */
@@ -42,9 +49,13 @@ struct event {
     const char *err_code;    /* ErrCodeExt where not empty, else ErrCode as text unless 0 */
     const char *err_message; /* Message, where there is an err_code or a failure; also of a failed sub-task */
     const char *url;         /* of the media */
-    const char *duration;    /* seconds: a JSON number, no digit of which was lost (52.50 may be 52.5) */
-    const char *size;        /* bytes: a JSON number, no digit of which was lost */
+    const char *duration;    /* seconds: a JSON number with the digits it came with */
+    const char *size;        /* bytes: the same. NULL, as duration, where both are 0: unknown */
+    const char *source_context;
     const char *session_context;
+    const char *session_id;
+    const char *procedure_task_id; /* of a file: the tasks that its upload began */
+    const char *review_task_id;
     const char *suggestion; /* of a review: pass, review, block */
     const char *sub_app_id; /* where the event names it */
     const struct event_task *tasks;
@@ -58,22 +69,22 @@ struct event {
 enum event_verdict {
     BODY_EVENT,      /* an object with a string EventType/eventType, or with a known payload key: an event */
     BODY_OTHER,      /* anything else: valid JSON that is no event, an empty body, a form, a picture */
-    BODY_UNREADABLE, /* it begins like a JSON object or array but is none (scan->error says why), or its tree
-                      * needs more memory than the decoder may use */
+    BODY_UNREADABLE, /* it begins like a JSON object or array but is none, or needs more memory than the
+                      * decoder may use: json->error says why */
 };
 
 struct event_decoder;
 
-/* A decoder that holds at most memory_max bytes for the tree of one event. Returns 0 or -ENOMEM. There may be
+/* A decoder that holds at most memory_max bytes for the nodes and the tree of one event. Returns 0 or -ENOMEM. There may be
  * several, but only one is in use at a time: cJSON's allocation hooks are global. */
 int event_decoder_new(size_t memory_max, struct event_decoder **ret);
 struct event_decoder *event_decoder_free(struct event_decoder *d);
 
-/* Says what the body is and, for BODY_EVENT, what it means. Borrows body until the next call. ret_scan is
- * always written, ret_event for BODY_EVENT only. Never fails otherwise: what cannot be understood is
- * BODY_UNREADABLE. */
+/* Says what the body is and, for BODY_EVENT, what it means. Borrows body until the next call. ret_json, the
+ * decoder's own, is always written, ret_event for BODY_EVENT only. Never fails otherwise: what cannot be
+ * understood is BODY_UNREADABLE. */
 enum event_verdict event_decode(struct event_decoder *d, const char *body, size_t len,
-                                struct json_scan *ret_scan, struct event *ret_event);
+                                const struct json **ret_json, struct event *ret_event);
 
 /* Appends the one-line summary: the type, then logfmt (see text_logfmt_value()):
  * NewFileUpload file=… name="…" result=ok duration=60.2s size=10.6MB url=https://…

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "base/buffer.h"
-#include "event/event.h"
+#include "event/digest.h"
 
 enum record_kind { RECORD_EVENT, RECORD_REQUEST };
 /* The way something came: posted by VOD, pulled from its queue, or put together from what its API still
@@ -35,7 +35,8 @@ struct record {
     int64_t first_time; /* set by the inbox: `time` of its first delivery; 0 where it is this one */
     bool quiet;         /* one of too many: counted, and seen by the required sink only */
     const struct event *event;    /* RECORD_EVENT only, else NULL */
-    const struct json_scan *scan; /* RECORD_EVENT only: of body, valid */
+    const struct json *json;      /* RECORD_EVENT only: of body, valid */
+    uint8_t digest[DIGEST_SIZE];  /* of an event and of what is unreadable, else zeros */
     struct slice body;            /* as it arrived */
     uint64_t body_bytes;          /* how many arrived; more than body.len when truncated */
     struct slice method, target;  /* push only; the target is masked already where it holds the secret path */
@@ -47,6 +48,12 @@ struct record {
 /* Appends the summary: of an event its own and then what record knows besides (source=pull, duplicate=yes,
  * trust=refused reason="…"); of a request: POST /x?y 17 bytes, `unreadable` and why. Everything escaped. */
 void record_summary(struct buffer *to, const struct record *r);
+
+/* Writes the id: the same on every machine, by every way and at every retry. It is the digest in hex; of an
+ * event that may truly happen twice, followed by - and the UNIX second at which it was first received. Empty
+ * for a record without a digest. */
+enum { RECORD_ID_MAX = 2 * DIGEST_SIZE + 1 + 20 };
+void record_id(const struct record *r, char ret[RECORD_ID_MAX + 1]);
 
 /* "verified", "unchecked", "refused"; "push", "pull", "reconcile" */
 const char *record_trust_name(enum record_trust t);

@@ -8,6 +8,7 @@
 
 #include "base/buffer.h"
 #include "base/slice.h"
+#include "json/json.h"
 
 /* Longer than any id that was seen: of a task about 60 characters, of a file 20. A row with one that does not fit
  * is broken. */
@@ -24,7 +25,7 @@ struct rebuild_task {
 struct rebuild_file {
     char id[REBUILD_ID_MAX];
     int64_t created;
-    struct slice basic, meta; /* raw; data NULL where the row lacks them */
+    struct slice basic, meta; /* raw, of the json that was read; data NULL where the row lacks them */
 };
 
 enum rebuild_result {
@@ -35,11 +36,11 @@ enum rebuild_result {
 };
 
 /* Read one row. Return whether it has an id. */
-bool rebuild_read_task(struct slice row, struct rebuild_task *ret);
-bool rebuild_read_file(struct slice row, struct rebuild_file *ret);
+bool rebuild_read_task(const struct json *json, uint32_t row, struct rebuild_task *ret);
+bool rebuild_read_file(const struct json *json, uint32_t row, struct rebuild_file *ret);
 
 /* Appends the final event of a task, from the response of DescribeTaskDetail, byte for byte. */
-enum rebuild_result rebuild_task_event(struct buffer *to, struct slice detail);
+enum rebuild_result rebuild_task_event(struct buffer *to, const struct json *json, uint32_t detail);
 
 /* Appends the NewFileUpload of a file. The ids of its two tasks are left out where they are empty. */
 void rebuild_upload_event(struct buffer *to, const struct rebuild_file *file, const char *procedure_task_id,

@@ -43,9 +43,9 @@ struct arena *arena_new(size_t limit)
     struct arena *a = calloc(1, sizeof *a);
     if (!a)
         return NULL;
-    a->limit = limit < ARENA_FIRST ? ARENA_FIRST : limit;
     if (!arena_grow(a, 0))
         return arena_free(a);
+    arena_reset(a, limit);
     return a;
 }
 
@@ -84,7 +84,7 @@ bool arena_failed(const struct arena *a)
     return a->failed;
 }
 
-void arena_reset(struct arena *a)
+void arena_reset(struct arena *a, size_t limit)
 {
     while (a->top->next) {
         struct block *b = a->top;
@@ -93,5 +93,6 @@ void arena_reset(struct arena *a)
         free(b);
     }
     a->top->used = 0;
+    a->limit = limit < ARENA_FIRST ? ARENA_FIRST : limit;
     a->failed = false;
 }

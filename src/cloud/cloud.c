@@ -26,6 +26,7 @@ struct cloud {
     CURL *curl;
     char error[CURL_ERROR_SIZE];
     struct buffer body; /* of the answer */
+    struct json json;   /* over it */
     bool too_large;
     time_t date; /* of the answer; -1 where it has none */
 };
@@ -143,6 +144,7 @@ struct cloud *cloud_free(struct cloud *c)
     curl_easy_cleanup(c->curl);
     curl_global_cleanup();
     buffer_done(&c->body);
+    json_done(&c->json);
     free(c);
     return NULL;
 }
@@ -283,5 +285,5 @@ int cloud_call(struct cloud *c, const char *action, struct slice body, struct re
     long status = 0;
     curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &status);
     ret->sent = true;
-    return reply_read(buffer_slice(&c->body), status, ret);
+    return reply_read(&c->json, buffer_slice(&c->body), status, ret);
 }

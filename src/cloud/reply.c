@@ -1,32 +1,25 @@
 /* reply.c: reads the envelope of the API's answers, and knows what to do about each error. */
 #include "cloud/reply.h"
 
-#include <cjson/cJSON.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-#include "json/json.h"
 
 enum { SKEW_ALLOWED = 300 /* seconds. Source: Signature v3, AuthFailure.SignatureExpire */ };
 
-bool reply_text(struct slice string, char *ret, size_t size)
+bool reply_text(const struct json *j, uint32_t object, const char *name, char *ret, size_t size)
 {
-    struct json_scan scan;
-    struct buffer readable = {0};
-    ret[0] = '\0';
-    if (!string.len || string.data[0] != '"' || json_scan(string.data, string.len, &scan) < 0)
-        return false;
-    json_readable(&readable, &scan);
-    cJSON *value = readable.failed ? NULL : cJSON_ParseWithLength(readable.data, readable.len);
-    const char *text = cJSON_GetStringValue(value);
-    if (text)
-        snprintf(ret, size, "%s", text);
-    cJSON_Delete(value);
-    buffer_done(&readable);
-    return text != NULL;
+    uint32_t node = json_member(j, object, name);
+    bool found = node && json_kind(j, node) == '"';
+    size_t n = 0;
+    if (found) {
+        struct json_string string = json_string_of(j, node);
+        for (int c; n + 1 < size && (c = json_string_next(&string)) >= 0;)
+            ret[n++] = (char)(c ? c : '?');
+    }
+    ret[n] = '\0';
+    return found;
 }
 
 /* --- Which kind of error ---------------------------------------------------------------------------- */
@@ -57,20 +50,23 @@ static enum reply_kind kind_of(const char *code)
     return REPLY_BUSY;
 }
 
-int reply_read(struct slice body, long status, struct reply *ret)
+int reply_read(struct json *json, struct slice body, long status, struct reply *ret)
 {
-    struct json_scan scan;
-    struct slice response, error, value;
-    ret->response = (struct slice){0};
+    uint32_t response = 0, error = 0;
+    ret->json = json;
+    ret->response = 0;
     ret->code[0] = ret->message[0] = ret->request_id[0] = '\0';
-    bool found = json_scan(body.data, body.len, &scan) == 0 && scan.first == '{' &&
-                 json_member(scan.text, "Response", &response) && response.data[0] == '{';
-    if (found && json_member(response, "RequestId", &value))
-        reply_text(value, ret->request_id, sizeof ret->request_id);
-    if (found && json_member(response, "Error", &error) && error.data[0] == '{') {
-        if (json_member(error, "Message", &value))
-            reply_text(value, ret->message, sizeof ret->message);
-        if (!json_member(error, "Code", &value) || !reply_text(value, ret->code, sizeof ret->code))
+    if (json_read(json, body.data, body.len))
+        response = json_member(json, 0, "Response");
+    if (response && json_kind(json, response) != '{')
+        response = 0;
+    if (response) {
+        reply_text(json, response, "RequestId", ret->request_id, sizeof ret->request_id);
+        error = json_member(json, response, "Error");
+    }
+    if (error && json_kind(json, error) == '{') {
+        reply_text(json, error, "Message", ret->message, sizeof ret->message);
+        if (!reply_text(json, error, "Code", ret->code, sizeof ret->code))
             snprintf(ret->code, sizeof ret->code, "an error without a code");
         return kind_of(ret->code);
     }
@@ -78,9 +74,9 @@ int reply_read(struct slice body, long status, struct reply *ret)
         snprintf(ret->message, sizeof ret->message, "the answer has the HTTP status %ld", status);
         return -EREMOTEIO;
     }
-    if (!found) {
+    if (!response) {
         snprintf(ret->message, sizeof ret->message, "the answer is not the API's: %s",
-                 scan.error ? scan.error : "there is no Response in it");
+                 json->error ? json->error : "there is no Response in it");
         return -EBADMSG;
     }
     ret->response = response;

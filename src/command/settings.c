@@ -14,7 +14,7 @@
 #include "command/commands.h"
 #include "command/setup.h"
 #include "source/batch.h"
-#include "json/json.h"
+#include "json/json_write.h"
 
 enum { SIGN_KEY_MAX = 32 /* letters and digits. Source: API, ModifyEventConfig */ };
 
@@ -71,24 +71,22 @@ static int call_plainly(struct settings *s, const char *action, struct reply *re
     return call(s, action, buffer_slice(&body), ret);
 }
 
-static void read_state(struct slice response, struct state *ret)
+static void read_state(const struct reply *reply, struct state *ret)
 {
-    struct slice value;
     for (int f = 0; f < FIELDS; f++) {
-        ret->value[f][0] = '\0';
-        if (json_member(response, fields[f].member, &value))
-            reply_text(value, ret->value[f], sizeof ret->value[f]);
+        reply_text(reply->json, reply->response, fields[f].member, ret->value[f], sizeof ret->value[f]);
         for (char *c = ret->value[f]; f != FIELD_URL && *c; c++)
             *c = (char)tolower((unsigned char)*c);
     }
 }
 
-static int64_t read_count(struct slice response)
+static int64_t read_count(const struct reply *reply)
 {
-    struct slice value;
+    uint32_t node = json_member(reply->json, reply->response, "CountOfEventsToPull");
+    struct slice value = json_raw(reply->json, node);
     char digits[24];
     int64_t n;
-    if (!json_member(response, "CountOfEventsToPull", &value) || value.len >= sizeof digits)
+    if (!node || value.len >= sizeof digits)
         return -1;
     snprintf(digits, sizeof digits, "%.*s", (int)value.len, value.data);
     return parse_count(digits, &n) == 0 ? n : -1;
@@ -101,8 +99,8 @@ static int describe(struct settings *s, struct state *ret)
     int r = call_plainly(s, "DescribeEventConfig", &reply);
     if (r < 0)
         return r;
-    read_state(reply.response, ret);
-    ret->waiting = call_plainly(s, "DescribeEventsState", &reply) < 0 ? -1 : read_count(reply.response);
+    read_state(&reply, ret);
+    ret->waiting = call_plainly(s, "DescribeEventsState", &reply) < 0 ? -1 : read_count(&reply);
     return 0;
 }
 

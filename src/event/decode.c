@@ -8,18 +8,21 @@
 #include "base/arena.h"
 #include "decode_private.h"
 #include "event/types.h"
+#include "json/json_write.h"
 
 struct event_decoder {
-    struct arena *arena;
-    struct buffer readable; /* the text for cJSON, where the body itself does not serve */
+    size_t memory_max; /* bytes for the nodes and the tree together */
+    struct json json;
+    struct arena *arena;  /* of the tree, and of texts put together from it */
+    struct buffer mended; /* the text for cJSON, where it would misread the body */
 };
 
 enum {
-    READABLE_KEEP = 256 * 1024,
+    MENDED_KEEP = 256 * 1024,
     NUMBER_MAX = 32, /* bytes of a number's text */
-    /* What cJSON would not take, or not keep. */
-    NOT_FOR_CJSON = JSON_BOM | JSON_BAD_UTF8 | JSON_RAW_CONTROL | JSON_ODD_ESCAPE | JSON_LONG_NUMBER,
 };
+
+static const char NO_MEMORY[] = "it needs more memory than --decode-memory allows";
 
 /* cJSON's allocation hooks get no context, so the arena that is in use has to be known to the file. */
 static struct arena *arena_in_use;
@@ -39,6 +42,7 @@ int event_decoder_new(size_t memory_max, struct event_decoder **ret)
     struct event_decoder *d = calloc(1, sizeof *d);
     if (!d)
         return -ENOMEM;
+    d->memory_max = d->json.memory_max = memory_max;
     d->arena = arena_new(memory_max);
     if (!d->arena) {
         event_decoder_free(d);
@@ -53,22 +57,25 @@ struct event_decoder *event_decoder_free(struct event_decoder *d)
     if (!d)
         return NULL;
     arena_free(d->arena);
-    buffer_done(&d->readable);
+    buffer_done(&d->mended);
+    json_done(&d->json);
     free(d);
     return NULL;
 }
 
-static const cJSON *parse_tree(struct event_decoder *d, const struct json_scan *scan)
+/* What cJSON would misread is mended in a copy; so members stand in the same order in the nodes and the tree.
+ */
+static const cJSON *parse_tree(struct event_decoder *d)
 {
-    struct slice text = scan->text;
-    buffer_reset(&d->readable, READABLE_KEEP);
-    if (scan->flags & NOT_FOR_CJSON) {
-        json_readable(&d->readable, scan);
-        if (d->readable.failed)
+    struct slice text = d->json.text;
+    buffer_reset(&d->mended, MENDED_KEEP);
+    if (d->json.flags & JSON_MISREAD) {
+        json_write_mended(&d->mended, &d->json);
+        if (d->mended.failed)
             return NULL;
-        text = buffer_slice(&d->readable);
+        text = buffer_slice(&d->mended);
     }
-    arena_reset(d->arena);
+    arena_reset(d->arena, d->memory_max - d->json.cap * sizeof *d->json.nodes);
     arena_in_use = d->arena;
     cJSON_InitHooks(&(cJSON_Hooks){hook_alloc, hook_free});
     const cJSON *root = cJSON_ParseWithLength(text.data, text.len);
@@ -79,12 +86,13 @@ static const cJSON *parse_tree(struct event_decoder *d, const struct json_scan *
 /* --- Members ------------------------------------------------------------------------------------------ */
 
 /* Today's names begin with a capital, the legacy ones are the same with a small letter. */
-static bool name_is(const char *given, const char *name)
+static bool name_is(const char *given, struct slice name)
 {
-    return ((given[0] ^ name[0]) | 0x20) == 0x20 && strcmp(given + 1, name + 1) == 0;
+    return ((given[0] ^ name.data[0]) | 0x20) == 0x20 &&
+           strncmp(given + 1, name.data + 1, name.len - 1) == 0 && given[name.len] == '\0';
 }
 
-const cJSON *decode_member(const cJSON *object, const char *name)
+const cJSON *decode_child(const cJSON *object, struct slice name)
 {
     if (!cJSON_IsObject(object))
         return NULL;
@@ -212,29 +220,42 @@ static void read_sign(struct arena *arena, const cJSON *root, struct event *e)
     e->sign_time = decode_text(arena, exact_member(root, "T"));
 }
 
-enum event_verdict event_decode(struct event_decoder *d, const char *body, size_t len,
-                                struct json_scan *ret_scan, struct event *ret_event)
+/* The node of a member at the top. */
+static uint32_t node_of(const struct json *j, const cJSON *root, const cJSON *member)
 {
-    bool valid = json_scan(body, len, ret_scan) == 0;
-    if (ret_scan->first != '{' && ret_scan->first != '[')
+    uint32_t name = 1;
+    for (const cJSON *m = root->child; m != member; m = m->next)
+        name = j->nodes[name].next;
+    return name + 1;
+}
+
+static enum event_verdict decode_object(struct event_decoder *d, struct event *ret)
+{
+    const cJSON *payload, *root = parse_tree(d);
+    *ret = (struct event){0};
+    if (root && !is_event(root, ret, &payload))
+        return BODY_OTHER;
+    if (root) {
+        read_sign(d->arena, root, ret);
+        ret->sub_app_id = decode_text(d->arena, decode_member(root, "SubAppId"));
+        decode_payload(d->arena, payload, &d->json, payload ? node_of(&d->json, root, payload) : 0, ret);
+    }
+    if (root && !arena_failed(d->arena))
+        return BODY_EVENT;
+    d->json.error = NO_MEMORY;
+    return BODY_UNREADABLE;
+}
+
+enum event_verdict event_decode(struct event_decoder *d, const char *body, size_t len,
+                                const struct json **ret_json, struct event *ret_event)
+{
+    bool valid = json_read(&d->json, body, len);
+    *ret_json = &d->json;
+    if (d->json.too_large)
+        d->json.error = NO_MEMORY;
+    if (d->json.first != '{' && d->json.first != '[')
         return BODY_OTHER;
     if (!valid)
         return BODY_UNREADABLE;
-    if (ret_scan->first != '{')
-        return BODY_OTHER;
-    const cJSON *root = parse_tree(d, ret_scan);
-    const cJSON *payload;
-    *ret_event = (struct event){0};
-    if (root && !is_event(root, ret_event, &payload))
-        return BODY_OTHER;
-    if (root) {
-        read_sign(d->arena, root, ret_event);
-        ret_event->sub_app_id = decode_text(d->arena, decode_member(root, "SubAppId"));
-        decode_payload(d->arena, payload, ret_event);
-    }
-    if (!root || arena_failed(d->arena)) {
-        ret_scan->error = "it needs more memory than --decode-memory allows";
-        return BODY_UNREADABLE;
-    }
-    return BODY_EVENT;
+    return d->json.first == '{' ? decode_object(d, ret_event) : BODY_OTHER;
 }

@@ -1,131 +1,142 @@
 /* decode_payload.c: reads the members of a payload by their names, so that an unknown type that names them
  * alike is read alike. Source of the names: API model of vod 2018-07-17, and the pages of the legacy format.
  */
-#include <stdint.h>
+#include <stddef.h>
+#include <stdio.h>
 #include <string.h>
-#include <sys/auxv.h>
 
 #include "base/text.h"
 #include "decode_private.h"
 
-/* The ids found so far and a hash table over them: a deletion may name hundreds of thousands. */
-struct files {
-    const char **ids;
-    const char **slots; /* twice the capacity, a power of two */
-    size_t n, cap;
-};
+/* Names are given as a list of paths with a space between them, "MediaBasicInfo.Name FileName"; of an array on
+ * the way the first element counts. */
+
+enum { FILES_FEW = 8 /* most events are about fewer files */ };
 
 /* Where memory runs out the reading goes on, and the arena remembers. */
 struct payload {
     struct arena *arena;
     const cJSON *root; /* NULL for none */
+    const struct json *json;
+    uint32_t node; /* the root's */
     struct event *e;
-    struct files files;
+    const char **files, **sorted; /* the ids found so far, in the order of the event and of their bytes */
+    size_t n_files, cap_files;
+    size_t longest;   /* the most elements that one list of files has */
     bool item_failed; /* a sub-task, a file, a snapshot, a publication */
 };
 
 /* --- Finding ------------------------------------------------------------------------------------------ */
 
-/* The member at a path of names, "MediaBasicInfo.Name"; of an array the first element. */
+/* The next name of a path; empty at its end. */
+static struct slice next_name(const char **path)
+{
+    struct slice name = {*path, strcspn(*path, ". ")};
+    *path += name.len + ((*path)[name.len] == '.');
+    return name;
+}
+
+static const char *next_path(const char *path)
+{
+    path += strcspn(path, " ");
+    return *path ? path + 1 : path;
+}
+
 static const cJSON *at_path(const cJSON *object, const char *path)
 {
-    char name[64];
-    while (object && *path) {
-        size_t n = strcspn(path, ".");
-        if (n >= sizeof name)
-            return NULL;
-        memcpy(name, path, n);
-        name[n] = '\0';
-        if (cJSON_IsArray(object))
-            object = object->child;
-        object = decode_member(object, name);
-        path += path[n] ? n + 1 : n;
-    }
+    for (struct slice name; object && (name = next_name(&path)).len;)
+        object = decode_child(cJSON_IsArray(object) ? object->child : object, name);
     return object;
 }
 
 /* The text at the first of the paths that has one. */
-static const char *text_at(struct payload *p, const cJSON *object, const char *const paths[])
+static const char *text_at(struct payload *p, const cJSON *object, const char *paths)
 {
-    for (; *paths; paths++) {
-        const cJSON *value = at_path(object, *paths);
-        if (cJSON_IsArray(value))
-            value = value->child;
-        const char *text = decode_text(p->arena, value);
+    for (; *paths; paths = next_path(paths)) {
+        const cJSON *value = at_path(object, paths);
+        const char *text = decode_text(p->arena, cJSON_IsArray(value) ? value->child : value);
         if (text)
             return text;
     }
     return NULL;
 }
 
-/* A number's own text, where it is one in JSON and nothing else: it is written as it is. */
-static const char *number_at(struct payload *p, const char *const paths[])
+/* The node at a path, which is known to be there. */
+static uint32_t node_at(const struct json *j, uint32_t node, const char *path)
 {
-    const char *text = text_at(p, p->root, paths);
-    struct json_scan scan;
-    if (!text || json_scan(text, strlen(text), &scan) < 0 || scan.text.len != strlen(text))
-        return NULL;
-    return scan.first == '-' || (scan.first >= '0' && scan.first <= '9') ? text : NULL;
+    for (struct slice name; (name = next_name(&path)).len;) {
+        char upper[64], lower[64];
+        snprintf(upper, sizeof upper, "%.*s", (int)name.len, name.data);
+        snprintf(lower, sizeof lower, "%c%s", upper[0] | 0x20, upper + 1);
+        node += json_kind(j, node) == '[';
+        uint32_t member = node + 1;
+        while (!json_is(j, member, upper) && !json_is(j, member, lower))
+            member = j->nodes[member].next;
+        node = member + 1;
+    }
+    return node;
+}
+
+/* A number digit for digit, as it is written again; also one that is given as a string. */
+static const char *number_at(struct payload *p, const char *paths)
+{
+    for (; *paths; paths = next_path(paths)) {
+        const cJSON *value = at_path(p->root, paths);
+        const char *text = decode_text(p->arena, value);
+        if (!text)
+            continue;
+        if (!cJSON_IsNumber(value) || value->valuedouble == value->valueint)
+            return json_is_number(slice_of(text)) ? text : NULL;
+        struct slice digits = json_raw(p->json, node_at(p->json, p->node, paths));
+        char *copy = arena_alloc(p->arena, digits.len + 1);
+        if (copy)
+            *(char *)mempcpy(copy, digits.data, digits.len) = '\0';
+        return copy;
+    }
+    return NULL;
 }
 
 /* --- Files -------------------------------------------------------------------------------------------- */
 
-/* A polynomial at a point that a stranger cannot know, modulo the prime 2^31 - 1: no ids can be chosen that
- * fall together and make the table slow. */
-static size_t hash_of(const char *id)
+static bool grow_files(struct payload *p)
 {
-    const uint64_t prime = (UINT64_C(1) << 31) - 1;
-    uint32_t point;
-    /* getauxval(3) gives an address as a number. NOLINTNEXTLINE(performance-no-int-to-ptr) */
-    memcpy(&point, (const void *)getauxval(AT_RANDOM), sizeof point);
-    uint64_t h = 0;
-    while (*id)
-        h = (h * (point & prime) + (unsigned char)*id++) % prime;
-    return h;
-}
-
-static void files_insert(struct files *f, const char *id)
-{
-    size_t slots = f->cap * 2;
-    size_t i = hash_of(id) & (slots - 1);
-    while (f->slots[i])
-        i = (i + 1) & (slots - 1);
-    f->slots[i] = id;
-}
-
-static bool files_have(const struct files *f, const char *id)
-{
-    size_t slots = f->cap * 2;
-    for (size_t i = slots ? hash_of(id) & (slots - 1) : 0; slots && f->slots[i]; i = (i + 1) & (slots - 1))
-        if (strcmp(f->slots[i], id) == 0)
-            return true;
-    return false;
-}
-
-static bool files_grow(struct payload *p, struct files *f)
-{
-    struct files larger = {.n = f->n, .cap = f->cap ? f->cap * 4 : 8};
-    larger.ids = arena_alloc(p->arena, larger.cap * sizeof *larger.ids);
-    larger.slots = arena_alloc(p->arena, larger.cap * 2 * sizeof *larger.slots);
-    if (!larger.ids || !larger.slots)
+    size_t cap = p->cap_files ? EVENT_FILES_MAX : FILES_FEW;
+    const char **files = arena_alloc(p->arena, 2 * cap * sizeof *files);
+    if (!files)
         return false;
-    memset(larger.slots, 0, larger.cap * 2 * sizeof *larger.slots);
-    for (size_t i = 0; i < f->n; i++) {
-        larger.ids[i] = f->ids[i];
-        files_insert(&larger, f->ids[i]);
+    if (p->n_files) {
+        memcpy(files, p->files, p->n_files * sizeof *files);
+        memcpy(files + cap, p->sorted, p->n_files * sizeof *files);
     }
-    *f = larger;
+    p->files = files;
+    p->sorted = files + cap;
+    p->cap_files = cap;
     return true;
 }
 
+/* Past EVENT_FILES_MAX they are not looked at any more, so that a deletion of hundreds of thousands is read in
+ * no more time than it takes to find where it ends. */
 static void add_file(struct payload *p, const cJSON *value)
 {
-    struct files *f = &p->files;
-    const char *id = decode_text(p->arena, value);
-    if (!id || files_have(f, id) || (f->n == f->cap && !files_grow(p, f)))
+    const char *id = p->n_files < EVENT_FILES_MAX ? decode_text(p->arena, value) : NULL;
+    size_t low = 0, high = p->n_files;
+    if (!id)
         return;
-    f->ids[f->n++] = id;
-    files_insert(f, id);
+    if (p->n_files == p->cap_files && !grow_files(p))
+        return;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        int r = strcmp(id, p->sorted[middle]);
+        if (r == 0)
+            return;
+        if (r < 0)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    memmove(p->sorted + low + 1, p->sorted + low, (p->n_files - low) * sizeof *p->sorted);
+    p->sorted[low] = id;
+    p->files[p->n_files++] = id;
 }
 
 /* The FileId of an object, or of each object of an array and of what it was made into; the array's own texts
@@ -136,35 +147,26 @@ static void add_files_of(struct payload *p, const cJSON *value)
         add_file(p, cJSON_IsObject(value) ? decode_member(value, "FileId") : value);
         return;
     }
-    for (const cJSON *v = value->child; v; v = v->next) {
+    size_t n = 0;
+    for (const cJSON *v = value->child; v; v = v->next, n++) {
+        if (p->n_files == EVENT_FILES_MAX)
+            continue;
         add_file(p, cJSON_IsObject(v) ? decode_member(v, "FileId") : v);
         add_file(p, at_path(v, "Input.FileId"));
         add_file(p, at_path(v, "Output.FileId"));
     }
+    p->longest = n > p->longest ? n : p->longest;
 }
 
 /* In this order: the file an event is about, what it was made from, what was made, and what that was put
  * together from. What sub-tasks made comes behind. */
 static void read_files(struct payload *p)
 {
-    static const char *const paths[] = {
-        "FileId",
-        "SrcFileId",
-        "Input.FileId",
-        "InputInfo.FileId",
-        "MediaBasicInfo.FileId",
-        "Output.FileId",
-        "FileInfo",
-        "FileIdSet",
-        "FileInfoSet",
-        "FileDeleteResultInfo",
-        "Output.FileInfos",
-        "Input.FileInfoSet",
-        "Input.FileInfos",
-        NULL,
-    };
-    for (const char *const *path = paths; *path; path++)
-        add_files_of(p, at_path(p->root, *path));
+    const char *paths = "FileId SrcFileId Input.FileId InputInfo.FileId MediaBasicInfo.FileId Output.FileId"
+                        " FileInfo FileIdSet FileInfoSet FileDeleteResultInfo Output.FileInfos"
+                        " Input.FileInfoSet Input.FileInfos";
+    for (; *paths; paths = next_path(paths))
+        add_files_of(p, at_path(p->root, paths));
 }
 
 /* --- Codes -------------------------------------------------------------------------------------------- */
@@ -235,41 +237,67 @@ static const cJSON *result_of(const cJSON *item)
     return found;
 }
 
+/* Counts the texts at a path, of every element of an array on the way, and writes them to ret unless it is
+ * NULL; n stand there before. */
+static size_t texts_at(const cJSON *value, const char *path, size_t n, const char **ret)
+{
+    if (cJSON_IsArray(value)) {
+        for (const cJSON *v = value->child; v; v = v->next)
+            n = texts_at(v, path, n, ret);
+        return n;
+    }
+    struct slice name = next_name(&path);
+    if (name.len) {
+        const cJSON *member = decode_child(value, name);
+        return member ? texts_at(member, path, n, ret) : n;
+    }
+    if (!cJSON_IsString(value) || !*value->valuestring)
+        return n;
+    if (ret)
+        ret[n] = value->valuestring;
+    return n + 1;
+}
+
+static size_t urls_of(const cJSON *output, const char **ret)
+{
+    const char *paths = "Url CoverUrl ImageUrlSet PicInfoSet.Url WebVttUrl OutputFiles.Url CoverSet.CoverUrl"
+                        " HighlightSet.HighlightUrl ImgInfo.Url SegmentSetFileUrl ImageSpriteUrl ImageUrl"
+                        " ImageUrls UrlList";
+    size_t n = 0;
+    for (; *paths; paths = next_path(paths))
+        n = texts_at(output, paths, n, ret);
+    return n;
+}
+
+static void read_urls(struct payload *p, const cJSON *output, struct event_task *ret)
+{
+    size_t n = urls_of(output, NULL);
+    const char **urls = n ? arena_alloc(p->arena, n * sizeof *urls) : NULL;
+    if (!urls)
+        return;
+    ret->n_urls = urls_of(output, urls);
+    ret->urls = urls;
+    ret->url = urls[0];
+}
+
 static void read_task(struct payload *p, const cJSON *item, const char *type, struct event_task *ret)
 {
-    static const char *const definitions[] = {"Input.Definition", "Output.Definition", "Definition", NULL};
-    static const char *const urls[] = {
-        "Output.Url",
-        "Output.CoverUrl",
-        "Output.ImageUrlSet",
-        "Output.PicInfoSet.Url",
-        "Output.WebVttUrl",
-        "Output.OutputFiles.Url",
-        "Output.CoverSet.CoverUrl",
-        "Output.HighlightSet.HighlightUrl",
-        "Output.ImgInfo.Url",
-        "Output.SegmentSetFileUrl",
-        "Output.ImageSpriteUrl",
-        "Output.ImageUrl",
-        "Output.ImageUrls",
-        "Output.UrlList",
-        NULL,
-    };
-    static const char *const types[] = {"Type", "TaskType", NULL};
-    const cJSON *result = result_of(item);
-    const char *named = text_at(p, item, types);
+    const cJSON *result = result_of(item), *output = decode_member(result, "Output");
+    const char *named = text_at(p, item, "Type TaskType");
     *ret = (struct event_task){
         .type = named ? named : type,
-        .definition = text_at(p, result, definitions),
+        .definition = text_at(p, result, "Input.Definition Output.Definition Definition"),
         .status = decode_text(p->arena, decode_member(result, "Status")),
         .err_code = code_of(p, result),
-        .url = text_at(p, result, urls),
-        .suggestion = decode_text(p->arena, at_path(result, "Output.Suggestion")),
+        .suggestion = decode_text(p->arena, decode_member(output, "Suggestion")),
     };
-    if (ret->err_code || says_failed(ret->status))
-        note_failure(p, ret->err_code, message_of(p, result));
-    add_file(p, at_path(result, "Output.FileId"));
-    add_files_of(p, at_path(result, "Output.OutputFiles"));
+    read_urls(p, output, ret);
+    if (ret->err_code || says_failed(ret->status)) {
+        ret->err_message = message_of(p, result);
+        note_failure(p, ret->err_code, ret->err_message);
+    }
+    add_file(p, decode_member(output, "FileId"));
+    add_files_of(p, decode_member(output, "OutputFiles"));
 }
 
 static void read_tasks(struct payload *p)
@@ -331,8 +359,7 @@ static void read_items(struct payload *p)
 static void read_publication(struct payload *p)
 {
     static const char *const refusals[] = {"FAIL", "AUDITNOTPASS", "Failed", "Rejected", NULL};
-    static const char *const paths[] = {"WechatStatus", "PublishResult", NULL};
-    const char *status = text_at(p, p->root, paths);
+    const char *status = text_at(p, p->root, "WechatStatus PublishResult");
     if (is_any_of(status, refusals))
         note_failure(p, NULL, status);
 }
@@ -353,58 +380,50 @@ static enum event_result result_of_event(struct payload *p)
     return RESULT_UNKNOWN;
 }
 
-/* The top-level code of a flow is deprecated and says nothing; its sub-tasks do. Not so in the legacy format.
- */
-static bool has_dead_code(const struct event *e)
+/* Where each text of an event stands. */
+static const struct {
+    size_t member; /* of struct event */
+    const char *paths;
+} texts[] = {
+    {offsetof(struct event, task_id), "TaskId VodTaskId CastId"},
+    {offsetof(struct event, name),
+     "MediaBasicInfo.Name FileName Output.MediaName MediaBasicInfo.MediaBasicInfo.Name"
+     " FileInfoSet.Output.MediaBasicInfo.Name"},
+    {offsetof(struct event, url),
+     "MediaBasicInfo.MediaUrl FileUrl Output.FileUrl Output.Url FileInfo.FileUrl"
+     " FileInfoSet.FileUrl FileInfoSet.Output.MediaBasicInfo.MediaUrl PlayInfoSet.Url"
+     " PlaySet.Url Output.FileInfos.FileUrl SnapshotInfoSet.Url PicInfo.Url"
+     " ImageSpriteUrlSet ImageSpriteUrl WechatUrl Input.Url InputInfo.Url"},
+    {offsetof(struct event, status), "Status"},
+    {offsetof(struct event, suggestion), "Output.Suggestion"},
+    {offsetof(struct event, session_id), "SessionId"},
+    {offsetof(struct event, session_context), "SessionContext"},
+    {offsetof(struct event, source_context), "MediaBasicInfo.SourceInfo.SourceContext SourceContext"},
+    {offsetof(struct event, procedure_task_id), "ProcedureTaskId TranscodeTaskId"},
+    {offsetof(struct event, review_task_id), "ReviewAudioVideoTaskId"},
+};
+
+/* A file that could not be looked into has a duration and a size of 0. */
+static void read_metadata(struct payload *p)
 {
-    return !e->legacy && strcmp(e->type, "ProcedureStateChanged") == 0;
+    struct event *e = p->e;
+    e->duration = number_at(
+        p, "MetaData.FloatDuration FloatDuration MetaData.Duration Output.MetaData.Duration Duration");
+    e->size = number_at(p, "MetaData.Size Output.MetaData.Size Size FileSize");
+    if (e->duration && e->size && is_zero(e->duration) && is_zero(e->size) &&
+        !text_at(p, p->root, "MetaData.Container Output.MetaData.Container"))
+        e->duration = e->size = NULL;
 }
 
+/* The code at the top of a flow is deprecated, but where it is set the flow did fail: a sub-task that was
+ * refused is not listed. */
 static void read_texts(struct payload *p)
 {
-    static const char *const task_ids[] = {"TaskId", "VodTaskId", "CastId", NULL};
-    static const char *const names[] = {"MediaBasicInfo.Name",
-                                        "FileName",
-                                        "Output.MediaName",
-                                        "MediaBasicInfo.MediaBasicInfo.Name",
-                                        "FileInfoSet.Output.MediaBasicInfo.Name",
-                                        NULL};
-    static const char *const urls[] = {
-        "MediaBasicInfo.MediaUrl",
-        "FileUrl",
-        "Output.FileUrl",
-        "Output.Url",
-        "FileInfo.FileUrl",
-        "FileInfoSet.FileUrl",
-        "FileInfoSet.Output.MediaBasicInfo.MediaUrl",
-        "PlayInfoSet.Url",
-        "PlaySet.Url",
-        "Output.FileInfos.FileUrl",
-        "SnapshotInfoSet.Url",
-        "PicInfo.Url",
-        "ImageSpriteUrlSet",
-        "ImageSpriteUrl",
-        "WechatUrl",
-        "Input.Url",
-        "InputInfo.Url",
-        NULL,
-    };
-    static const char *const durations[] = {"MetaData.Duration", "Output.MetaData.Duration", "Duration",
-                                            NULL};
-    static const char *const sizes[] = {"MetaData.Size", "Output.MetaData.Size", "Size", "FileSize", NULL};
     struct event *e = p->e;
-    e->task_id = text_at(p, p->root, task_ids);
-    e->name = text_at(p, p->root, names);
-    e->url = text_at(p, p->root, urls);
-    e->status = decode_text(p->arena, decode_member(p->root, "Status"));
-    e->duration = number_at(p, durations);
-    e->size = number_at(p, sizes);
-    e->suggestion = decode_text(p->arena, at_path(p->root, "Output.Suggestion"));
-    e->session_context = decode_text(p->arena, decode_member(p->root, "SessionContext"));
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        *(const char **)((char *)e + texts[i].member) = text_at(p, p->root, texts[i].paths);
     if (!e->sub_app_id)
         e->sub_app_id = decode_text(p->arena, decode_member(p->root, "SubAppId"));
-    if (has_dead_code(e))
-        return;
     e->err_code = code_of(p, p->root);
     if (!e->err_code)
         e->err_code = status_code_of(p, p->root);
@@ -412,18 +431,22 @@ static void read_texts(struct payload *p)
         e->err_message = message_of(p, p->root);
 }
 
-void decode_payload(struct arena *arena, const cJSON *payload, struct event *e)
+void decode_payload(struct arena *arena, const cJSON *payload, const struct json *json, uint32_t node,
+                    struct event *e)
 {
-    struct payload p = {.arena = arena, .root = payload, .e = e};
+    struct payload p = {.arena = arena, .root = payload, .json = json, .node = node, .e = e};
     read_texts(&p);
+    read_metadata(&p);
     read_files(&p);
     read_tasks(&p);
     read_items(&p);
     read_publication(&p);
     e->result = result_of_event(&p);
-    e->file_ids = p.files.ids;
-    e->n_file_ids = p.files.n;
-    e->file_id = p.files.n ? p.files.ids[0] : NULL;
+    e->file_ids = p.files;
+    e->n_file_ids = p.n_files;
+    e->file_count = p.n_files == EVENT_FILES_MAX && p.longest > p.n_files ? p.longest : p.n_files;
+    e->file_id = p.n_files ? p.files[0] : NULL;
+    e->of_parts = texts_at(payload, "FileDeleteResultInfo.DeleteParts.Type", 0, NULL);
 }
 
 const char *event_result_name(enum event_result r)

@@ -85,8 +85,8 @@ void event_summary(struct buffer *to, const struct event *e)
     if (e->type_missing)
         put(to, "type", "missing");
     put(to, "file", e->file_id);
-    if (e->n_file_ids > 1)
-        buffer_printf(to, " files=%zu", e->n_file_ids);
+    if (e->file_count > 1)
+        buffer_printf(to, " files=%zu", e->file_count);
     put(to, "task", e->task_id);
     put(to, "name", e->name);
     put(to, "status", e->status);

@@ -4,59 +4,56 @@
 #include <string.h>
 
 const struct event_type event_types[] = {
-    {"NewFileUpload", "FileUploadEvent", NULL, NULL, true},
-    {"ProcedureStateChanged", "ProcedureStateChangeEvent", NULL, "ProcedureTask", false},
-    {"FileDeleted", "FileDeleteEvent", NULL, NULL, true},
-    {"PullComplete", "PullCompleteEvent", NULL, "PullUploadTask", false},
-    {"EditMediaComplete", "EditMediaCompleteEvent", "EditMediaComplete", "EditMediaTask", false},
-    {"SplitMediaComplete", "SplitMediaCompleteEvent", NULL, "SplitMediaTask", false},
-    {"ComposeMediaComplete", "ComposeMediaCompleteEvent", NULL, "ComposeMediaTask", false},
-    {"WechatPublishComplete", "WechatPublishCompleteEvent", "WechatPublishComplete", "WechatPublishTask",
-     false},
+    {"NewFileUpload", "FileUploadEvent", NULL, NULL},
+    {"ProcedureStateChanged", "ProcedureStateChangeEvent", NULL, "ProcedureTask"},
+    {"FileDeleted", "FileDeleteEvent", NULL, NULL},
+    {"PullComplete", "PullCompleteEvent", NULL, "PullUploadTask"},
+    {"EditMediaComplete", "EditMediaCompleteEvent", "EditMediaComplete", "EditMediaTask"},
+    {"SplitMediaComplete", "SplitMediaCompleteEvent", NULL, "SplitMediaTask"},
+    {"ComposeMediaComplete", "ComposeMediaCompleteEvent", NULL, "ComposeMediaTask"},
+    {"WechatPublishComplete", "WechatPublishCompleteEvent", "WechatPublishComplete", "WechatPublishTask"},
     {"WechatMiniProgramPublishComplete", "WechatMiniProgramPublishCompleteEvent",
-     "WechatMiniProgramPublishEvent", "WechatMiniProgramPublishTask", false},
-    {"RemoveWatermark", "RemoveWatermarkCompleteEvent", NULL, "RemoveWatermarkTask", false},
-    {"RestoreMediaComplete", "RestoreMediaCompleteEvent", NULL, NULL, false},
-    {"RebuildMediaComplete", "RebuildMediaCompleteEvent", NULL, "RebuildMediaTask", false},
-    {"ExtractTraceWatermarkComplete", "ExtractTraceWatermarkCompleteEvent", NULL, "ExtractTraceWatermarkTask",
-     false},
+     "WechatMiniProgramPublishEvent", "WechatMiniProgramPublishTask"},
+    {"RemoveWatermark", "RemoveWatermarkCompleteEvent", NULL, "RemoveWatermarkTask"},
+    {"RestoreMediaComplete", "RestoreMediaCompleteEvent", NULL, NULL},
+    {"RebuildMediaComplete", "RebuildMediaCompleteEvent", NULL, "RebuildMediaTask"},
+    {"ExtractTraceWatermarkComplete", "ExtractTraceWatermarkCompleteEvent", NULL,
+     "ExtractTraceWatermarkTask"},
     {"ExtractCopyRightWatermarkComplete", "ExtractCopyRightWatermarkCompleteEvent", NULL,
-     "ExtractCopyRightWatermarkTask", false},
-    {"ExtractBlindWatermarkComplete", "ExtractBlindWatermarkComplete", NULL, "ExtractBlindWatermarkTask",
-     false},
-    {"ReviewAudioVideoComplete", "ReviewAudioVideoCompleteEvent", NULL, "ReviewAudioVideoTask", false},
-    {"ReduceMediaBitrateComplete", "ReduceMediaBitrateCompleteEvent", NULL, "ReduceMediaBitrateTask", false},
+     "ExtractCopyRightWatermarkTask"},
+    {"ExtractBlindWatermarkComplete", "ExtractBlindWatermarkComplete", NULL, "ExtractBlindWatermarkTask"},
+    {"ReviewAudioVideoComplete", "ReviewAudioVideoCompleteEvent", NULL, "ReviewAudioVideoTask"},
+    {"ReduceMediaBitrateComplete", "ReduceMediaBitrateCompleteEvent", NULL, "ReduceMediaBitrateTask"},
     {"DescribeFileAttributesComplete", "DescribeFileAttributesCompleteEvent", NULL,
-     "DescribeFileAttributesTask", false},
-    {"QualityInspectComplete", "QualityInspectCompleteEvent", NULL, "QualityInspectTask", false},
-    {"QualityEnhanceComplete", "QualityEnhanceCompleteEvent", NULL, "QualityEnhanceTask", false},
-    {"MediaCastStatusChanged", "MediaCastStatusChangedEvent", NULL, NULL, false},
-    {"PersistenceComplete", "PersistenceCompleteEvent", NULL, NULL, false},
+     "DescribeFileAttributesTask"},
+    {"QualityInspectComplete", "QualityInspectCompleteEvent", NULL, "QualityInspectTask"},
+    {"QualityEnhanceComplete", "QualityEnhanceCompleteEvent", NULL, "QualityEnhanceTask"},
+    {"MediaCastStatusChanged", "MediaCastStatusChangedEvent", NULL, NULL},
+    {"PersistenceComplete", "PersistenceCompleteEvent", NULL, NULL},
     {"ComplexAdaptiveDynamicStreamingComplete", "ComplexAdaptiveDynamicStreamingCompleteEvent", NULL,
-     "ComplexAdaptiveDynamicStreamingTask", false},
-    {"ProcessMediaByMPSComplete", "ProcessMediaByMPSCompleteEvent", NULL, "ProcessMediaByMPSTask", false},
-    {"AigcImageTaskComplete", "AigcImageCompleteEvent", NULL, "AigcImageTask", false},
-    {"AigcVideoTaskComplete", "AigcVideoCompleteEvent", NULL, "AigcVideoTask", false},
-    {"AigcHunyuan3DTaskComplete", "AigcHunyuan3DCompleteEvent", NULL, NULL, false},
-    {"SceneAigcImageCompleteEvent", "SceneAigcImageCompleteEvent", NULL, "SceneAigcImageTask", false},
-    {"ProcessImageAsyncCompleteEvent", "ProcessImageAsyncCompleteEvent", NULL, "ProcessImageAsyncTask",
-     false},
+     "ComplexAdaptiveDynamicStreamingTask"},
+    {"ProcessMediaByMPSComplete", "ProcessMediaByMPSCompleteEvent", NULL, "ProcessMediaByMPSTask"},
+    {"AigcImageTaskComplete", "AigcImageCompleteEvent", NULL, "AigcImageTask"},
+    {"AigcVideoTaskComplete", "AigcVideoCompleteEvent", NULL, "AigcVideoTask"},
+    {"AigcHunyuan3DTaskComplete", "AigcHunyuan3DCompleteEvent", NULL, NULL},
+    {"SceneAigcImageCompleteEvent", "SceneAigcImageCompleteEvent", NULL, "SceneAigcImageTask"},
+    {"ProcessImageAsyncCompleteEvent", "ProcessImageAsyncCompleteEvent", NULL, "ProcessImageAsyncTask"},
     {"CreateAigcAdvancedCustomElementCompleteEvent", "CreateAigcAdvancedCustomElementCompleteEvent", NULL,
-     "CreateAigcAdvancedCustomElementTask", false},
+     "CreateAigcAdvancedCustomElementTask"},
     {"CreateAigcCustomVoiceCompleteEvent", "CreateAigcCustomVoiceCompleteEvent", NULL,
-     "CreateAigcCustomVoiceTask", false},
+     "CreateAigcCustomVoiceTask"},
     {"DescribeAigcFaceInfoAsyncComplete", "DescribeAigcFaceInfoAsyncCompleteEvent", NULL,
-     "DescribeAigcFaceInfoAsyncTask", false},
+     "DescribeAigcFaceInfoAsyncTask"},
     /* Of the API of 2017. */
-    {"TranscodeComplete", "TranscodeCompleteEvent", NULL, "TranscodeTask", false},
-    {"ConcatComplete", "ConcatCompleteEvent", NULL, "ConcatTask", false},
-    {"ClipComplete", "ClipCompleteEvent", NULL, "ClipTask", false},
-    {"CreateImageSpriteComplete", "CreateImageSpriteCompleteEvent", NULL, "CreateImageSpriteTask", false},
+    {"TranscodeComplete", "TranscodeCompleteEvent", NULL, "TranscodeTask"},
+    {"ConcatComplete", "ConcatCompleteEvent", NULL, "ConcatTask"},
+    {"ClipComplete", "ClipCompleteEvent", NULL, "ClipTask"},
+    {"CreateImageSpriteComplete", "CreateImageSpriteCompleteEvent", NULL, "CreateImageSpriteTask"},
     {"CreateSnapshotByTimeOffsetComplete", "SnapshotByTimeOffsetCompleteEvent", NULL,
-     "SnapshotByTimeOffsetTask", false},
+     "SnapshotByTimeOffsetTask"},
     /* In the legacy envelope only, so its payload is `data`. */
-    {"PorncheckComplete", NULL, NULL, NULL, false},
-    {NULL, NULL, NULL, NULL, false},
+    {"PorncheckComplete", NULL, NULL, NULL},
+    {NULL, NULL, NULL, NULL},
 };
 
 static bool is(struct slice text, const char *name)
@@ -78,4 +75,13 @@ const struct event_type *event_type_by_payload_key(struct slice key)
         if (is(key, t->payload_key) || is(key, t->other_key))
             return t;
     return NULL;
+}
+
+bool event_may_repeat(const struct event *e)
+{
+    if (e->task_id)
+        return strcmp(e->type, "MediaCastStatusChanged") == 0; /* the id of a cast, which is no task */
+    if (strcmp(e->type, "FileDeleted") == 0)
+        return e->of_parts;
+    return strcmp(e->type, "NewFileUpload") != 0;
 }

@@ -34,7 +34,6 @@ struct inbox_reader {
     int64_t schema; /* PRAGMA user_version: one of before has not all tables */
     char identity[40];
     struct event_decoder *decoder;
-    struct json_scan scan;
     struct event event;
 
     /* The query. */
@@ -403,14 +402,17 @@ static void read_row(struct inbox_reader *r, sqlite3_stmt *s, struct record *ret
         .body = {sqlite3_column_blob(s, 9), (size_t)sqlite3_column_bytes(s, 9)},
         .body_bytes = (uint64_t)sqlite3_column_int64(s, 8),
     };
-    enum event_verdict verdict = event_decode(r->decoder, ret->body.data, ret->body.len, &r->scan, &r->event);
+    const struct json *json;
+    enum event_verdict verdict = event_decode(r->decoder, ret->body.data, ret->body.len, &json, &r->event);
     ret->unreadable = sqlite3_column_int(s, 6) || verdict != BODY_EVENT;
     ret->truncated = ret->body_bytes > ret->body.len;
+    if (sqlite3_column_bytes(s, 10) == DIGEST_SIZE)
+        memcpy(ret->digest, sqlite3_column_blob(s, 10), DIGEST_SIZE);
     if (ret->unreadable) {
         ret->kind = RECORD_REQUEST;
     } else {
         ret->event = &r->event;
-        ret->scan = &r->scan;
+        ret->json = json;
     }
 }
 

@@ -299,7 +299,6 @@ static void inbox_free(struct sink *sink)
     store_close(&i->store);
     retention_close(&i->retention);
     database_done(&i->db);
-    store_done(&i->store);
     free(i);
 }
 
@@ -314,8 +313,7 @@ int sink_inbox_new(const struct inbox_config *config, struct sink **ret)
     i->sink.ops = &inbox_ops;
     int result = database_init(&i->db, config->path);
     i->db.busy_wait = BUSY_WAIT;
-    if (result == 0)
-        result = store_init(&i->store, &i->db);
+    store_init(&i->store, &i->db);
     retention_init(&i->retention, &i->db, config);
     if (result == 0)
         result = open_all(i);

@@ -28,15 +28,9 @@ static const char *const statements[STORE_STATEMENTS] = {
     [STORE_END_TASK] = "UPDATE event_began SET ended = ?1 WHERE task_id = ?2 AND ended IS NULL",
 };
 
-int store_init(struct store *s, struct database *db)
+void store_init(struct store *s, struct database *db)
 {
     *s = (struct store){.db = db};
-    return digester_new(&s->digester);
-}
-
-void store_done(struct store *s)
-{
-    digester_free(s->digester);
 }
 
 int store_open(struct store *s)
@@ -57,18 +51,9 @@ static int run(struct store *s, enum store_statement which)
 static const char CAST[] =
     "MediaCastStatusChanged"; /* its task_id is that of a cast, which goes on and off */
 
-/* Whether the same content is the same happening however late. A task happens once. */
-static bool is_settled(const struct record *r)
-{
-    if (!r->event)
-        return false;
-    const struct event_type *type = event_type_by_name(slice_of(r->event->type));
-    return (type && type->settled) || (r->event->task_id && strcmp(r->event->type, CAST) != 0);
-}
-
 static int64_t repeated_within(const struct record *r)
 {
-    if (is_settled(r))
+    if (r->event && !event_may_repeat(r->event))
         return INT64_MAX;
     return r->source == SOURCE_PULL ? REPEATED_PULL : REPEATED_PUSH;
 }
@@ -80,10 +65,10 @@ static void bind_text(sqlite3_stmt *s, int n, const char *text)
 
 /* A forged copy must not make the genuine event look like a duplicate, nor count as one of its deliveries: the refused
  * are compared with the refused only. Sets row, seen and first_time where the record was found. */
-static int find(struct store *s, struct record *r, const uint8_t *digest)
+static int find(struct store *s, struct record *r)
 {
     sqlite3_stmt *find = s->statements[STORE_FIND];
-    sqlite3_bind_blob(find, 1, digest, DIGEST_SIZE, SQLITE_STATIC);
+    sqlite3_bind_blob(find, 1, r->digest, DIGEST_SIZE, SQLITE_STATIC);
     sqlite3_bind_int(find, 2, r->trust == TRUST_REFUSED);
     int result = database_step(s->db, find);
     if (result != INBOX_ROW)
@@ -119,7 +104,7 @@ static void bind_event(sqlite3_stmt *s, const struct event *e)
     bind_text(s, 10, e ? e->name : NULL);
 }
 
-static int add_event(struct store *s, const struct record *r, const uint8_t *digest)
+static int add_event(struct store *s, const struct record *r)
 {
     sqlite3_stmt *add = s->statements[STORE_ADD];
     sqlite3_bind_int64(add, 1, r->time);
@@ -127,7 +112,7 @@ static int add_event(struct store *s, const struct record *r, const uint8_t *dig
     bind_text(add, 3, r->remote);
     bind_text(add, 4, record_trust_name(r->trust));
     bind_event(add, r->event);
-    sqlite3_bind_blob(add, 11, digest, DIGEST_SIZE, SQLITE_STATIC);
+    sqlite3_bind_blob(add, 11, r->digest, DIGEST_SIZE, SQLITE_STATIC);
     sqlite3_bind_blob64(add, 12, r->body.data ? r->body.data : "", r->body.len, SQLITE_STATIC);
     return run(s, STORE_ADD);
 }
@@ -176,9 +161,9 @@ static int add_note(struct store *s, const struct record *r)
     return run(s, STORE_ADD_NOTE);
 }
 
-static int add(struct store *s, struct record *r, const uint8_t *digest)
+static int add(struct store *s, struct record *r)
 {
-    int result = add_event(s, r, digest);
+    int result = add_event(s, r);
     if (result != INBOX_OK)
         return result;
     r->row = sqlite3_last_insert_rowid(s->db->sqlite);
@@ -191,15 +176,10 @@ static int add(struct store *s, struct record *r, const uint8_t *digest)
 
 int store_put(struct store *s, struct record *r)
 {
-    uint8_t digest[DIGEST_SIZE];
-    int result = 0;
-    if (r->event)
-        result = digest_event(s->digester, r->event, r->scan, digest);
-    else
-        digest_bytes(r->body, r->body_bytes, digest);
     r->duplicate = false;
     r->first_time = 0;
-    if (result < 0 || (result = find(s, r, digest)) != INBOX_OK)
+    int result = find(s, r);
+    if (result != INBOX_OK)
         return result;
-    return r->duplicate ? see(s, r) : add(s, r, digest);
+    return r->duplicate ? see(s, r) : add(s, r);
 }

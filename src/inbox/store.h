@@ -2,7 +2,6 @@
 #pragma once
 
 #include "database.h"
-#include "event/digest.h"
 #include "record/record.h"
 
 enum store_statement {
@@ -18,13 +17,11 @@ enum store_statement {
 
 struct store {
     struct database *db;
-    struct digester *digester;
     sqlite3_stmt *statements[STORE_STATEMENTS];
 };
 
-/* Returns 0 or -ENOMEM; the database is borrowed and need not be open yet. */
-int store_init(struct store *s, struct database *db);
-void store_done(struct store *s);
+/* The database is borrowed and need not be open yet. */
+void store_init(struct store *s, struct database *db);
 
 /* To be called after the database was opened, and before it is closed. */
 int store_open(struct store *s);

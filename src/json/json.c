@@ -1,46 +1,72 @@
-/* json.c: one pass over bytes that says whether they are JSON, and walks through JSON without a tree. */
+/* json.c: the pass over a text that says whether it is JSON and notes where its values are. */
 #include "json/json.h"
 
-#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"
 
-enum { JSON_DIGITS_SAFE = 15 /* significant digits that every double keeps */ };
+enum {
+    JSON_DIGITS_SAFE = 15, /* significant digits that every double keeps */
+    JSON_NUMBER_MAX = 60,  /* characters; cJSON cuts a number at 63 */
+    NODES_LEAST = 256,
+    NODES_KEEP = 16 * 1024, /* more are given back before the next text */
+};
 
 struct reader {
     const char *at, *end;
-    unsigned flags;
-    const char *error;
+    unsigned flags; /* of the string or number that is read */
+    struct json *json;
 };
 
 static bool fail(struct reader *r, const char *error)
 {
-    r->error = error;
+    r->json->error = error;
     return false;
 }
 
 static void skip_space(struct reader *r)
 {
-    for (; r->at < r->end; r->at++) {
+    for (; r->at < r->end && (unsigned char)*r->at <= ' '; r->at++) {
         if (*r->at == '\n' || *r->at == '\r')
-            r->flags |= JSON_NEWLINE | JSON_SPACE;
+            r->json->flags |= JSON_NEWLINE | JSON_SPACE;
         else if (*r->at == ' ' || *r->at == '\t')
-            r->flags |= JSON_SPACE;
+            r->json->flags |= JSON_SPACE;
         else
             return;
     }
 }
 
-/* --- Strings ------------------------------------------------------------------------------------------ */
-
-static int hex_digit(char c)
+/* Adds a node for what begins here. Returns NULL when it would need too much memory. */
+static struct json_node *add_node(struct reader *r)
 {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+    struct json *j = r->json;
+    if (j->n == j->cap) {
+        size_t cap = j->cap ? 2 * (size_t)j->cap : NODES_LEAST, size = cap * sizeof(struct json_node);
+        bool allowed = (!j->memory_max || size <= j->memory_max) && cap <= UINT32_MAX;
+        struct json_node *nodes = allowed ? realloc(j->nodes, size) : NULL;
+        if (!nodes) {
+            j->too_large = true;
+            fail(r, "it needs more memory than may be used");
+            return NULL;
+        }
+        j->nodes = nodes;
+        j->cap = (uint32_t)cap;
+    }
+    struct json_node *node = &j->nodes[j->n++];
+    *node = (struct json_node){.at = (uint32_t)(r->at - j->text.data), .next = j->n};
+    return node;
 }
+
+static void end_node(struct reader *r, struct json_node *node)
+{
+    node->end = (uint32_t)(r->at - r->json->text.data);
+    node->flags |= r->flags;
+    r->json->flags |= r->flags;
+    r->flags = 0;
+}
+
+/* --- Strings ------------------------------------------------------------------------------------------ */
 
 /* Reads four hex digits. Returns the number, or -1. */
 static int hex4(const char *at, const char *end)
@@ -49,22 +75,44 @@ static int hex4(const char *at, const char *end)
     if (end - at < 4)
         return -1;
     for (int i = 0; i < 4; i++) {
-        int digit = hex_digit(at[i]);
-        if (digit < 0)
+        int c = at[i], lower = c | 0x20;
+        if (c >= '0' && c <= '9')
+            code = code << 4 | (c - '0');
+        else if (lower >= 'a' && lower <= 'f')
+            code = code << 4 | (lower - 'a' + 10);
+        else
             return -1;
-        code = code << 4 | digit;
     }
     return code;
 }
 
-static bool is_high(int code)
+size_t json_unescape(const char *at, const char *end, uint32_t *ret_code)
 {
-    return code >= 0xD800 && code <= 0xDBFF;
+    static const char names[] = "bfnrt", values[] = "\b\f\n\r\t";
+    if (at[1] != 'u') {
+        const char *name = memchr(names, at[1], sizeof names - 1);
+        *ret_code = (unsigned char)(name ? values[name - names] : at[1]);
+        return 2;
+    }
+    uint32_t code = (uint32_t)hex4(at + 2, end);
+    *ret_code = code;
+    if (code >> 10 != 0xD800 >> 10 || end - at < 12 || at[6] != '\\' || at[7] != 'u')
+        return 6;
+    int low = hex4(at + 8, end);
+    if (low >> 10 != 0xDC00 >> 10)
+        return 6;
+    *ret_code = 0x10000 + ((code & 0x3FF) << 10 | (low & 0x3FF));
+    return 12;
 }
 
-static bool is_low(int code)
+static size_t encode(uint32_t code, char ret[4])
 {
-    return code >= 0xDC00 && code <= 0xDFFF;
+    static const unsigned char lead[] = {0, 0, 0xC0, 0xE0, 0xF0};
+    size_t n = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+    for (size_t i = n - 1; i > 0; i--, code >>= 6)
+        ret[i] = (char)(0x80 | (code & 0x3F));
+    ret[0] = (char)(lead[n] | code);
+    return n;
 }
 
 /* The escape at its backslash. */
@@ -72,22 +120,13 @@ static bool read_escape(struct reader *r)
 {
     if (r->end - r->at < 2)
         return fail(r, "a string does not end");
-    char c = r->at[1];
-    if (c != 'u') {
-        if (!c || !strchr("\"\\/bfnrt", c))
-            return fail(r, "an escape that JSON does not have");
-        r->at += 2;
-        return true;
-    }
-    int code = hex4(r->at + 2, r->end);
-    if (code < 0)
+    if (!r->at[1] || !strchr("\"\\/bfnrtu", r->at[1]))
+        return fail(r, "an escape that JSON does not have");
+    if (r->at[1] == 'u' && hex4(r->at + 2, r->end) < 0)
         return fail(r, "\\u without four hex digits");
-    r->at += 6;
-    if (is_high(code) && r->end - r->at >= 6 && r->at[0] == '\\' && r->at[1] == 'u' &&
-        is_low(hex4(r->at + 2, r->end)))
-        r->at += 6;
-    else if (!code || is_high(code) || is_low(code))
-        r->flags |= JSON_ODD_ESCAPE;
+    uint32_t code;
+    r->at += json_unescape(r->at, r->end, &code);
+    r->flags |= JSON_ESCAPED | (!code ? JSON_NUL : json_is_surrogate(code) ? JSON_LONE_SURROGATE : 0);
     return true;
 }
 
@@ -98,7 +137,7 @@ static void read_other(struct reader *r)
     if (!n)
         r->flags |= JSON_BAD_UTF8;
     else if (code < 0x20)
-        r->flags |= JSON_RAW_CONTROL;
+        r->flags |= JSON_RAW_CONTROL | (code ? 0 : JSON_NUL);
     else if (text_is_unsafe(code))
         r->flags |= JSON_UNSAFE;
     r->at += n ? n : 1;
@@ -114,12 +153,10 @@ static bool read_string(struct reader *r)
             return fail(r, "a string does not end");
         if (*r->at == '"')
             break;
-        if (*r->at == '\\') {
-            if (!read_escape(r))
-                return false;
-        } else {
+        if (*r->at != '\\')
             read_other(r);
-        }
+        else if (!read_escape(r))
+            return false;
     }
     r->at++;
     return true;
@@ -137,6 +174,7 @@ static size_t read_digits(struct reader *r)
 
 static bool read_number(struct reader *r)
 {
+    const char *from = r->at;
     if (*r->at == '-')
         r->at++;
     bool zero = r->at < r->end && *r->at == '0';
@@ -147,10 +185,8 @@ static bool read_number(struct reader *r)
         return fail(r, "a number that begins with 0");
     if (r->at < r->end && *r->at == '.') {
         r->at++;
-        size_t fraction = read_digits(r);
-        if (!fraction)
+        if (!read_digits(r))
             return fail(r, "a decimal point without digits");
-        digits += fraction;
     }
     bool exponent = r->at < r->end && (*r->at | 0x20) == 'e';
     if (exponent) {
@@ -160,9 +196,17 @@ static bool read_number(struct reader *r)
         if (!read_digits(r))
             return fail(r, "an exponent without digits");
     }
-    if (digits > JSON_DIGITS_SAFE || exponent)
+    if (digits > JSON_DIGITS_SAFE || exponent || r->at - from > JSON_NUMBER_MAX)
         r->flags |= JSON_LONG_NUMBER;
     return true;
+}
+
+bool json_is_number(struct slice text)
+{
+    struct json none = {0};
+    struct reader r = {.at = text.data, .end = text.data + text.len, .json = &none};
+    bool begins = text.len && (text.data[0] == '-' || (text.data[0] >= '0' && text.data[0] <= '9'));
+    return begins && read_number(&r) && r.at == r.end;
 }
 
 static bool read_word(struct reader *r, const char *word)
@@ -195,38 +239,19 @@ static bool read_scalar(struct reader *r)
 
 /* --- The text ----------------------------------------------------------------------------------------- */
 
-/* Whether a string, quotes included, is this name once its escapes are resolved. name is plain ASCII. */
-bool json_string_is(struct slice string, const char *name)
-{
-    const char *at = string.data + 1, *end = string.data + string.len - 1;
-    for (; *name; name++) {
-        if (at == end)
-            return false;
-        int code = (unsigned char)*at;
-        if (code != '\\') {
-            at++;
-        } else if (at[1] == 'u') {
-            code = hex4(at + 2, end);
-            at += 6;
-        } else {
-            return false; /* no name has what the short escapes stand for */
-        }
-        if (code != (unsigned char)*name)
-            return false;
-    }
-    return at == end;
-}
-
 /* The name of a member and its colon. */
 static bool read_name(struct reader *r, bool top)
 {
-    const char *from = r->at;
     if (r->at == r->end || *r->at != '"')
         return fail(r, "the name of a member is missing");
-    if (!read_string(r))
+    struct json_node *node = add_node(r);
+    if (!node || !read_string(r))
         return false;
-    if (top && json_string_is((struct slice){from, (size_t)(r->at - from)}, "Sign"))
-        r->flags |= JSON_SIGN;
+    end_node(r, node);
+    node->flags |= JSON_NAME;
+    node->next++;
+    if (top && json_is(r->json, r->json->n - 1, "Sign"))
+        r->json->flags |= JSON_SIGN;
     skip_space(r);
     if (r->at == r->end || *r->at != ':')
         return fail(r, "a colon is missing after the name of a member");
@@ -235,135 +260,143 @@ static bool read_name(struct reader *r, bool top)
     return true;
 }
 
-/* One value with all that is in it. The stack says of each open level whether it is an object. */
+/* Closes the containers that end here. Returns false where the text ends instead, or goes on wrongly. */
+static bool read_ends(struct reader *r, const uint32_t open[], size_t *depth)
+{
+    struct json *j = r->json;
+    while (*depth) {
+        struct json_node *node = &j->nodes[open[*depth - 1]];
+        char opened = j->text.data[node->at];
+        skip_space(r);
+        if (r->at == r->end)
+            return fail(r, "it ends too early");
+        if (*r->at != (opened == '{' ? '}' : ']')) {
+            if (*r->at == ',')
+                return true;
+            return fail(r, opened == '{' ? "neither , nor } after a member"
+                                         : "neither , nor ] after an element");
+        }
+        r->at++;
+        end_node(r, node);
+        node->next = j->n;
+        if (node > j->nodes && node[-1].flags & JSON_NAME)
+            node[-1].next = j->n;
+        --*depth;
+    }
+    return true;
+}
+
+/* One value with all that is in it. */
 static bool read_value(struct reader *r)
 {
-    bool object[JSON_DEPTH_MAX];
+    uint32_t open[JSON_DEPTH_MAX]; /* the nodes of the containers that are open */
     size_t depth = 0;
     for (;;) {
+        struct json_node *node = add_node(r);
+        if (!node)
+            return false;
         if (r->at == r->end)
             return fail(r, "it ends too early");
         char c = *r->at;
-        bool opened = c == '{' || c == '[';
-        if (opened) {
+        bool more = false;
+        if (c == '{' || c == '[') {
             if (depth == JSON_DEPTH_MAX)
                 return fail(r, "nested too deep");
-            object[depth++] = c == '{';
+            open[depth++] = r->json->n - 1;
             r->at++;
             skip_space(r);
-            opened = r->at == r->end || *r->at != (c == '{' ? '}' : ']');
-        } else if (!read_scalar(r)) {
-            return false;
-        }
-        if (opened) {
-            if (object[depth - 1] && !read_name(r, depth == 1))
+            more = r->at == r->end || *r->at != (c == '{' ? '}' : ']');
+        } else {
+            if (!read_scalar(r))
                 return false;
-            continue;
+            end_node(r, node);
         }
-        /* A value is complete: close what ends with it, and go on behind the next comma. */
-        for (;;) {
+        if (!more) {
+            if (!read_ends(r, open, &depth))
+                return false;
             if (!depth)
                 return true;
-            skip_space(r);
-            if (r->at == r->end)
-                return fail(r, "it ends too early");
-            c = *r->at;
-            if (c != (object[depth - 1] ? '}' : ']'))
-                break;
             r->at++;
-            depth--;
+            skip_space(r);
         }
-        if (c != ',')
-            return fail(r, object[depth - 1] ? "neither , nor } after a member"
-                                             : "neither , nor ] after an element");
-        r->at++;
-        skip_space(r);
-        if (object[depth - 1] && !read_name(r, depth == 1))
+        if (r->json->text.data[r->json->nodes[open[depth - 1]].at] == '{' && !read_name(r, depth == 1))
             return false;
     }
 }
 
-int json_scan(const char *data, size_t len, struct json_scan *ret)
+bool json_read(struct json *j, const char *data, size_t len)
 {
     static const char mark[] = "\xEF\xBB\xBF";
-    struct reader r = {.at = data, .end = data + len};
-    if (len >= 3 && memcmp(data, mark, 3) == 0) {
-        r.flags |= JSON_BOM;
+    struct reader r = {.at = data, .end = data + len, .json = j};
+    if (j->cap > NODES_KEEP)
+        json_done(j);
+    *j = (struct json){.memory_max = j->memory_max, .nodes = j->nodes, .cap = j->cap};
+    if (len >= 3 && memcmp(data, mark, 3) == 0)
         r.at += 3;
-    }
     skip_space(&r);
-    const char *text = r.at;
-    *ret = (struct json_scan){.first = r.at < r.end ? *r.at : '\0'};
-    bool valid = read_value(&r);
-    const char *text_end = r.at;
+    j->flags = 0;
+    j->first = r.at < r.end ? *r.at : '\0';
+    j->text = (struct slice){r.at, 0};
+    j->too_large = len >= UINT32_MAX;
+    bool valid = !j->too_large ? read_value(&r) : fail(&r, "it is too long");
     if (valid) {
-        unsigned inside = r.flags;
+        unsigned inside = j->flags;
+        j->text.len = (size_t)(r.at - j->text.data);
         skip_space(&r);
-        r.flags = inside;
-        if (r.at < r.end)
-            valid = fail(&r, "something follows the value");
+        j->flags = inside;
+        valid = r.at == r.end || fail(&r, "something follows the value");
     }
-    if (!valid) {
-        ret->error = r.error;
-        ret->error_offset = (size_t)(r.at - data);
-        return -EBADMSG;
-    }
-    ret->flags = r.flags;
-    ret->text = (struct slice){text, (size_t)(text_end - text)};
-    return 0;
+    j->error_offset = (size_t)(r.at - data);
+    return valid;
+}
+
+void json_done(struct json *j)
+{
+    free(j->nodes);
+    j->nodes = NULL;
+    j->cap = 0;
+    j->n = 0;
 }
 
 /* --- Walking ------------------------------------------------------------------------------------------ */
 
-static struct slice take_value(struct reader *r)
+struct json_string json_string_of(const struct json *j, uint32_t node)
 {
-    const char *from = r->at;
-    read_value(r);
-    struct slice value = {from, (size_t)(r->at - from)};
-    skip_space(r);
-    return value;
+    struct slice raw = json_raw(j, node);
+    return (struct json_string){.at = raw.data + 1, .end = raw.data + raw.len - 1};
 }
 
-bool json_member(struct slice object, const char *name, struct slice *ret_value)
+int json_string_next(struct json_string *s)
 {
-    struct reader r = {.at = object.data, .end = object.data + object.len};
-    skip_space(&r);
-    if (r.at == r.end || *r.at != '{')
-        return false;
-    r.at++;
-    skip_space(&r);
-    while (r.at < r.end && *r.at == '"') {
-        const char *from = r.at;
-        read_string(&r);
-        struct slice string = {from, (size_t)(r.at - from)};
-        skip_space(&r);
-        if (r.at == r.end || *r.at++ != ':')
-            return false;
-        skip_space(&r);
-        struct slice value = take_value(&r);
-        if (json_string_is(string, name)) {
-            *ret_value = value;
-            return true;
-        }
-        if (r.at == r.end || *r.at++ != ',')
-            return false;
-        skip_space(&r);
+    if (s->i == s->n) {
+        if (s->at == s->end)
+            return -1;
+        if (*s->at != '\\')
+            return (unsigned char)*s->at++;
+        uint32_t code;
+        s->at += json_unescape(s->at, s->end, &code);
+        s->n = encode(code, s->bytes);
+        s->i = 0;
     }
-    return false;
+    return (unsigned char)s->bytes[s->i++];
 }
 
-/* What is left begins with the bracket before the first element, or the comma before a later one. */
-bool json_next(struct slice *rest, struct slice *ret_element)
+bool json_is(const struct json *j, uint32_t node, const char *text)
 {
-    struct reader r = {.at = rest->data, .end = rest->data + rest->len};
-    skip_space(&r);
-    if (r.at == r.end || (*r.at != '[' && *r.at != ','))
+    struct json_string s = json_string_of(j, node);
+    if (s.at[-1] != '"')
         return false;
-    r.at++;
-    skip_space(&r);
-    if (r.at == r.end || *r.at == ']')
-        return false;
-    *ret_element = take_value(&r);
-    *rest = (struct slice){r.at, (size_t)(r.end - r.at)};
-    return true;
+    if (!(j->nodes[node].flags & JSON_ESCAPED))
+        return strlen(text) == (size_t)(s.end - s.at) && memcmp(text, s.at, (size_t)(s.end - s.at)) == 0;
+    while (*text)
+        if (json_string_next(&s) != (unsigned char)*text++)
+            return false;
+    return json_string_next(&s) < 0;
+}
+
+uint32_t json_member(const struct json *j, uint32_t object, const char *name)
+{
+    if (json_kind(j, object) == '{')
+        json_each(j, object, member) if (json_is(j, member, name)) return member + 1;
+    return 0;
 }

@@ -1,172 +1,112 @@
-/* json_write.c: writes scanned JSON again, on one line, indented, or as cJSON can read it. */
+/* json_write.c: writes JSON that has been read. */
+#include "json/json_write.h"
+
 #include <string.h>
 
 #include "base/text.h"
-#include "json/json.h"
-
-enum style { STYLE_COMPACT, STYLE_INDENTED, STYLE_READABLE };
 
 enum {
     INDENT = 4,
     INDENTED_TIMES = 4,          /* the size of indented text, as a multiple of the text's */
     INDENTED_LEAST = 256 * 1024, /* that may be passed by so many bytes */
-    DIGITS_SAFE = 15,            /* see JSON_LONG_NUMBER */
-    CLEANED = JSON_BAD_UTF8 | JSON_RAW_CONTROL | JSON_UNSAFE,
+    CLEANED = JSON_BAD_UTF8 | JSON_RAW_CONTROL | JSON_UNSAFE | JSON_LONE_SURROGATE,
 };
 
-static const char mask[] = "\"***\"";
-
-struct writer {
-    struct buffer *to;
-    const char *at, *end;
-    enum style style;
-    const char *margin;
-    size_t most; /* bytes in the buffer after which it is given up */
-    bool mask_sign;
-    bool mask_next; /* the value of Sign comes next */
-    size_t depth;
-    size_t muted; /* the depth whose end ends a masked object or array; 0 outside one */
-};
-
-static void put(struct writer *w, const char *data, size_t n)
+static void put_slice(struct buffer *to, struct slice text)
 {
-    if (!w->muted)
-        buffer_append(w->to, data, n);
+    buffer_append(to, text.data, text.len);
 }
 
-/* The character at data, made safe. Returns its length; 0 when it may stay as it is. */
-static size_t put_cleaned(struct buffer *to, const char *data, size_t len)
+/* --- Strings ------------------------------------------------------------------------------------------ */
+
+/* What a string is made of. */
+enum source { SOURCE_BYTES, SOURCE_JSON, SOURCE_JSON_FOR_CJSON };
+
+/* Finds what takes the place of the character or escape at data. Returns its length; *ret stays NULL where
+ * it may stay as it is. */
+static size_t replacement(const char *data, const char *end, enum source source, char space[8],
+                          const char **ret)
 {
     uint32_t code = 0;
-    size_t n = text_utf8(data, len, &code);
-    if (!n)
-        buffer_puts(to, "\xEF\xBF\xBD");
-    else if (text_is_unsafe(code))
-        text_put_code(to, code);
-    else
-        return 0;
+    size_t n;
+    if (*data == '\\' && source != SOURCE_BYTES) {
+        n = json_unescape(data, end, &code);
+        if (json_is_surrogate(code) || (!code && source == SOURCE_JSON_FOR_CJSON))
+            *ret = "\\ufffd";
+        return n;
+    }
+    n = text_utf8(data, (size_t)(end - data), &code);
+    if (!n || (!code && source == SOURCE_JSON_FOR_CJSON)) {
+        *ret = "\xEF\xBF\xBD";
+    } else if (code == '"' || code == '\\') {
+        *ret = code == '"' ? "\\\"" : "\\\\";
+    } else if (text_is_unsafe(code)) {
+        struct buffer escape = {.data = space, .cap = 8};
+        text_put_code(&escape, code);
+        space[escape.len] = '\0';
+        *ret = space;
+    }
     return n ? n : 1;
 }
 
-static size_t char_length(const char *data, size_t len)
+static void put_characters(struct buffer *to, struct slice text, enum source source)
 {
-    uint32_t code;
-    size_t n = text_utf8(data, len, &code);
-    return n ? n : 1;
+    const char *at = text.data, *end = at + text.len, *plain = at;
+    char space[8];
+    while (at < end) {
+        at += text_plain(at, (size_t)(end - at));
+        if (at == end)
+            break;
+        const char *other = NULL;
+        size_t n = replacement(at, end, source, space, &other);
+        if (other) {
+            buffer_append(to, plain, (size_t)(at - plain));
+            buffer_puts(to, other);
+            plain = at + n;
+        }
+        at += n;
+    }
+    if (plain < end)
+        buffer_append(to, plain, (size_t)(end - plain));
 }
 
 void json_write_string(struct buffer *to, struct slice text)
 {
     buffer_putc(to, '"');
-    size_t plain = 0;
-    for (size_t i = 0; i < text.len;) {
-        i += text_plain(text.data + i, text.len - i);
-        if (i == text.len)
-            break;
-        char c = text.data[i];
-        buffer_append(to, text.data + plain, i - plain);
-        plain = i;
-        if (c == '"' || c == '\\') {
-            buffer_putc(to, '\\');
-            i++;
-            continue;
-        }
-        size_t n = put_cleaned(to, text.data + i, text.len - i);
-        if (n)
-            plain = i += n;
-        else
-            i += char_length(text.data + i, text.len - i);
-    }
-    if (plain < text.len)
-        buffer_append(to, text.data + plain, text.len - plain);
+    put_characters(to, text, SOURCE_BYTES);
     buffer_putc(to, '"');
 }
 
-/* --- Tokens ------------------------------------------------------------------------------------------- */
-
-static unsigned hex4_of(const char *at)
+static void put_string(struct buffer *to, struct slice string, enum source source)
 {
-    unsigned code = 0;
-    for (int i = 0; i < 4; i++) {
-        char c = at[i];
-        code = code << 4 | (unsigned)(c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
-    }
-    return code;
+    buffer_putc(to, '"');
+    put_characters(to, (struct slice){string.data + 1, string.len - 2}, source);
+    buffer_putc(to, '"');
 }
 
-/* The \u escape at data of a scanned string. Returns its length; *ret_odd says that cJSON cannot keep it. */
-static size_t unicode_escape(const char *at, const char *end, bool *ret_odd)
+/* A string, a number, true, false or null. */
+static void put_scalar(struct buffer *to, const struct json *j, uint32_t node)
 {
-    unsigned code = hex4_of(at + 2);
-    *ret_odd = code == 0 || (code & 0xF800) == 0xD800;
-    if ((code & 0xFC00) != 0xD800 || end - at < 12 || at[6] != '\\' || at[7] != 'u' ||
-        (hex4_of(at + 8) & 0xFC00) != 0xDC00)
-        return 6;
-    *ret_odd = false;
-    return 12;
+    if (j->nodes[node].flags & CLEANED)
+        put_string(to, json_raw(j, node), SOURCE_JSON);
+    else
+        put_slice(to, json_raw(j, node));
 }
 
-/* The string at w->at, quotes included. */
-static void write_string(struct writer *w)
-{
-    const char *plain = w->at++;
-    for (;;) {
-        w->at += text_plain(w->at, (size_t)(w->end - w->at));
-        if (*w->at == '"')
-            break;
-        if (*w->at == '\\') {
-            bool odd = false;
-            size_t n = w->at[1] == 'u' ? unicode_escape(w->at, w->end, &odd) : 2;
-            if (odd && w->style == STYLE_READABLE) {
-                put(w, plain, (size_t)(w->at - plain));
-                put(w, "\\ufffd", 6);
-                plain = w->at + n;
-            }
-            w->at += n;
-        } else {
-            size_t left = (size_t)(w->end - w->at);
-            put(w, plain, (size_t)(w->at - plain));
-            plain = w->at;
-            struct buffer none = {.failed = true};
-            size_t n = put_cleaned(w->muted ? &none : w->to, w->at, left);
-            w->at += n ? n : char_length(w->at, left);
-            if (n)
-                plain = w->at;
-        }
-    }
-    w->at++;
-    put(w, plain, (size_t)(w->at - plain));
-}
+/* --- On one line and indented --------------------------------------------------------------------------- */
 
-/* A number, true, false or null. */
-static void write_word(struct writer *w)
-{
-    const char *from = w->at;
-    size_t digits = 0;
-    bool exponent = false;
-    while (w->at < w->end && !strchr(",:]} \t\r\n", *w->at)) {
-        digits += *w->at >= '0' && *w->at <= '9';
-        exponent |= (*w->at | 0x20) == 'e';
-        w->at++;
-    }
-    bool number = *from == '-' || (*from >= '0' && *from <= '9');
-    bool quoted = w->style == STYLE_READABLE && number && (digits > DIGITS_SAFE || exponent);
-    if (quoted)
-        put(w, "\"", 1);
-    put(w, from, (size_t)(w->at - from));
-    if (quoted)
-        put(w, "\"", 1);
-}
-
-static void skip_space(struct writer *w)
-{
-    while (w->at < w->end && (*w->at == ' ' || *w->at == '\t' || *w->at == '\r' || *w->at == '\n'))
-        w->at++;
-}
+struct writer {
+    struct buffer *to;
+    const struct json *json;
+    const char *margin; /* NULL on one line */
+    size_t most;        /* bytes in the buffer after which it is given up */
+    bool mask_sign;
+    size_t depth;
+};
 
 static void new_line(struct writer *w)
 {
-    if (w->style != STYLE_INDENTED || w->muted)
+    if (!w->margin)
         return;
     buffer_putc(w->to, '\n');
     buffer_puts(w->to, w->margin);
@@ -178,116 +118,107 @@ static void new_line(struct writer *w)
     w->to->len += n;
 }
 
-static void open_level(struct writer *w)
+static void put_value(struct writer *w, uint32_t node);
+
+static void put_member(struct writer *w, uint32_t name)
 {
-    if (w->mask_next) {
-        buffer_append(w->to, mask, sizeof mask - 1);
-        w->mask_next = false;
-        w->muted = w->depth + 1;
-    }
-    put(w, w->at++, 1);
-    w->depth++;
-    skip_space(w);
-    if (*w->at != ']' && *w->at != '}')
-        new_line(w);
+    put_scalar(w->to, w->json, name);
+    buffer_puts(w->to, w->margin ? ": " : ":");
+    if (w->mask_sign && w->depth == 1 && json_is(w->json, name, "Sign"))
+        buffer_puts(w->to, JSON_MASK);
+    else
+        put_value(w, name + 1);
 }
 
-static void close_level(struct writer *w, bool empty)
+/* Recursion ends at JSON_DEPTH_MAX. */
+static void put_value(struct writer *w, uint32_t node)
 {
+    char c = json_kind(w->json, node);
+    bool object = c == '{', empty = true;
+    if (!object && c != '[') {
+        put_scalar(w->to, w->json, node);
+        return;
+    }
+    buffer_putc(w->to, c);
+    w->depth++;
+    json_each(w->json, node, item)
+    {
+        if (w->to->len > w->most)
+            return;
+        if (!empty)
+            buffer_putc(w->to, ',');
+        empty = false;
+        new_line(w);
+        if (object)
+            put_member(w, item);
+        else
+            put_value(w, item);
+    }
     w->depth--;
     if (!empty)
         new_line(w);
-    put(w, w->at++, 1);
-    if (w->muted == w->depth + 1)
-        w->muted = 0;
+    buffer_putc(w->to, object ? '}' : ']');
 }
 
-static void write_scalar(struct writer *w)
+void json_write_compact(struct buffer *to, const struct json *j, bool mask_sign)
 {
-    bool masked = w->mask_next;
-    if (masked) {
-        buffer_append(w->to, mask, sizeof mask - 1);
-        w->mask_next = false;
-        w->muted = SIZE_MAX;
-    }
-    const char *from = w->at;
-    if (*from == '"')
-        write_string(w);
+    struct writer w = {.to = to, .json = j, .most = SIZE_MAX, .mask_sign = mask_sign};
+    if (j->flags & (CLEANED | JSON_SPACE) || (mask_sign && j->flags & JSON_SIGN))
+        put_value(&w, 0);
     else
-        write_word(w);
-    if (masked)
-        w->muted = 0;
-    else if (w->mask_sign && w->depth == 1 && *from == '"') {
-        /* A name, or an element or value that no colon follows. */
-        struct slice name = {from, (size_t)(w->at - from)};
-        skip_space(w);
-        w->mask_next = w->at < w->end && *w->at == ':' && json_string_is(name, "Sign");
-    }
+        put_slice(to, j->text);
 }
 
-static void write_text(struct writer *w)
+void json_write_indented(struct buffer *to, const struct json *j, bool mask_sign, const char *margin)
 {
-    char before = '\0';
-    for (skip_space(w); w->at < w->end && w->to->len <= w->most; skip_space(w)) {
-        char c = *w->at;
-        if (c == '{' || c == '[')
-            open_level(w);
-        else if (c == '}' || c == ']')
-            close_level(w, before == '{' || before == '[');
-        else if (c == ',') {
-            put(w, w->at++, 1);
-            new_line(w);
-        } else if (c == ':') {
-            put(w, ": ", w->style == STYLE_INDENTED ? 2 : 1);
-            w->at++;
-        } else
-            write_scalar(w);
-        before = c;
-    }
-}
-
-static struct writer writer_of(struct buffer *to, const struct json_scan *scan, enum style style,
-                               bool mask_sign, const char *margin)
-{
-    return (struct writer){
-        .to = to,
-        .at = scan->text.data,
-        .end = scan->text.data + scan->text.len,
-        .style = style,
-        .margin = margin,
-        .most = SIZE_MAX,
-        .mask_sign = mask_sign && (scan->flags & JSON_SIGN),
-    };
-}
-
-static void write_scanned(struct buffer *to, const struct json_scan *scan, enum style style, bool mask_sign)
-{
-    struct writer w = writer_of(to, scan, style, mask_sign, "");
-    write_text(&w);
-}
-
-void json_write_compact(struct buffer *to, const struct json_scan *scan, bool mask_sign)
-{
-    if (scan->flags & (CLEANED | JSON_SPACE) || (mask_sign && scan->flags & JSON_SIGN))
-        write_scanned(to, scan, STYLE_COMPACT, mask_sign);
-    else
-        buffer_append(to, scan->text.data, scan->text.len);
-}
-
-void json_write_indented(struct buffer *to, const struct json_scan *scan, bool mask_sign, const char *margin)
-{
-    size_t start = to->len;
-    struct writer w = writer_of(to, scan, STYLE_INDENTED, mask_sign, margin);
-    w.most = start + scan->text.len * INDENTED_TIMES + INDENTED_LEAST;
-    write_text(&w);
-    if (to->len <= w.most)
+    size_t start = to->len, most = start + j->text.len * INDENTED_TIMES + INDENTED_LEAST;
+    struct writer w = {.to = to, .json = j, .margin = margin, .most = most, .mask_sign = mask_sign};
+    put_value(&w, 0);
+    if (to->len <= most)
         return;
     /* Nested so deep that most of it would be margin. */
     to->len = start;
-    json_write_compact(to, scan, mask_sign);
+    json_write_compact(to, j, mask_sign);
 }
 
-void json_readable(struct buffer *to, const struct json_scan *scan)
+/* --- As it came, but for parts ------------------------------------------------------------------------- */
+
+/* Appends the text from *done to the node, and moves *done behind the node. */
+static void put_up_to(struct buffer *to, const struct json *j, uint32_t node, size_t *done)
 {
-    write_scanned(to, scan, STYLE_READABLE, false);
+    buffer_append(to, j->text.data + *done, j->nodes[node].at - *done);
+    *done = j->nodes[node].end;
+}
+
+static void put_rest(struct buffer *to, const struct json *j, size_t done)
+{
+    buffer_append(to, j->text.data + done, j->text.len - done);
+}
+
+void json_write_masked(struct buffer *to, const struct json *j)
+{
+    size_t done = 0;
+    if (j->flags & JSON_SIGN)
+        json_each(j, 0, name) if (json_is(j, name, "Sign"))
+        {
+            put_up_to(to, j, name + 1, &done);
+            buffer_puts(to, JSON_MASK);
+        }
+    put_rest(to, j, done);
+}
+
+void json_write_mended(struct buffer *to, const struct json *j)
+{
+    size_t done = 0;
+    for (uint32_t node = 0; node < j->n; node++) {
+        unsigned flags = j->nodes[node].flags & JSON_MISREAD;
+        if (!flags)
+            continue;
+        put_up_to(to, j, node, &done);
+        if (flags & JSON_LONG_NUMBER)
+            json_write_string(to, json_raw(j, node));
+        else
+            put_string(to, json_raw(j, node), SOURCE_JSON_FOR_CJSON);
+    }
+    put_rest(to, j, done);
 }

@@ -73,8 +73,8 @@ static void put_event(struct journal_sink *s, const struct record *r)
     put_text(to, "VOD_EVENT_TYPE", e->type);
     for (size_t i = 0; i < e->n_file_ids && i < FILE_IDS_MAX; i++)
         put_text(to, "VOD_FILE_ID", e->file_ids[i]);
-    if (e->n_file_ids > FILE_IDS_MAX)
-        put_number(to, "VOD_FILE_ID_COUNT", e->n_file_ids);
+    if (e->file_count > FILE_IDS_MAX)
+        put_number(to, "VOD_FILE_ID_COUNT", e->file_count);
     put_text(to, "VOD_TASK_ID", e->task_id);
     put_text(to, "VOD_STATUS", e->status);
     put_text(to, "VOD_RESULT", event_result_name(e->result));

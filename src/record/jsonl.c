@@ -1,6 +1,7 @@
 /* jsonl.c: a record as one line of JSON. */
 #include "base/cleanup.h"
 #include "record/format.h"
+#include "json/json_write.h"
 
 #define PUTS(to, constant) buffer_append(to, constant, sizeof(constant) - 1)
 
@@ -128,14 +129,15 @@ static void put_state(struct buffer *to, const struct record *r, bool truncated)
 /* The bytes themselves serve as they are where nothing in them could break the line or the JSON. */
 static void put_event(struct buffer *to, const struct record *r)
 {
-    const unsigned rewrite = JSON_NEWLINE | JSON_BAD_UTF8 | JSON_RAW_CONTROL | JSON_UNSAFE | JSON_SIGN;
+    const unsigned rewrite =
+        JSON_NEWLINE | JSON_BAD_UTF8 | JSON_RAW_CONTROL | JSON_UNSAFE | JSON_LONE_SURROGATE | JSON_SIGN;
     PUTS(to, ",\"tasks\":");
     put_tasks(to, r->event);
     PUTS(to, ",\"event\":");
-    if (r->scan->flags & rewrite)
-        json_write_compact(to, r->scan, true);
+    if (r->json->flags & rewrite)
+        json_write_compact(to, r->json, true);
     else
-        buffer_append(to, r->scan->text.data, r->scan->text.len);
+        buffer_append(to, r->json->text.data, r->json->text.len);
     PUTS(to, ",\"method\":null,\"target\":null,\"headers\":null,\"body\":null");
     put_state(to, r, r->truncated);
 }

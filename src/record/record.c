@@ -2,12 +2,12 @@
 #include "record/record.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
-#include "base/cleanup.h"
 #include "base/text.h"
+#include "event/types.h"
 #include "record/format.h"
-
-static const char MASK[] = "\"***\"";
+#include "json/json_write.h"
 
 const char *record_trust_name(enum record_trust t)
 {
@@ -118,37 +118,33 @@ bool record_body(struct buffer *to, const struct record *r, size_t max)
     for (struct slice sign; find_sign(shown, done, &sign);) {
         size_t at = (size_t)(sign.data - shown.data);
         buffer_append(to, shown.data + done, at - done);
-        buffer_append(to, MASK, sizeof MASK - 1);
+        buffer_puts(to, JSON_MASK);
         done = at + sign.len;
     }
     buffer_append(to, shown.data + done, shown.len - done);
     return shown.len < r->body_bytes;
 }
 
-/* json_member() finds the first Sign only. Those behind it are found in a copy in which the comma after the
- * one found begins an object. */
 void record_event(struct buffer *to, const struct record *r)
 {
-    if (!(r->scan->flags & JSON_SIGN)) {
-        buffer_append(to, r->body.data, r->body.len);
-        return;
-    }
-    cleanup(buffer_done) struct buffer copy = {0};
-    buffer_append(&copy, r->body.data, r->body.len);
-    to->failed |= copy.failed;
-    if (to->failed)
-        return;
-    char *object = copy.data + (r->scan->text.data - r->body.data), *end = object + r->scan->text.len;
-    size_t done = 0;
-    for (struct slice sign; json_member((struct slice){object, (size_t)(end - object)}, "Sign", &sign);) {
-        size_t at = (size_t)(sign.data - copy.data);
-        buffer_append(to, r->body.data + done, at - done);
-        buffer_append(to, MASK, sizeof MASK - 1);
-        done = at + sign.len;
-        object = copy.data + (skip_space(copy.data + done, end) - copy.data);
-        if (*object != ',')
-            break;
-        *object = '{';
-    }
-    buffer_append(to, r->body.data + done, r->body.len - done);
+    const struct slice *text = &r->json->text;
+    size_t before = (size_t)(text->data - r->body.data);
+    buffer_append(to, r->body.data, before);
+    json_write_masked(to, r->json);
+    buffer_append(to, text->data + text->len, r->body.len - before - text->len);
+}
+
+void record_id(const struct record *r, char ret[RECORD_ID_MAX + 1])
+{
+    static const char digits[] = "0123456789abcdef";
+    size_t n = 0;
+    if (r->kind == RECORD_EVENT || r->unreadable)
+        for (size_t i = 0; i < DIGEST_SIZE; i++) {
+            ret[n++] = digits[r->digest[i] >> 4];
+            ret[n++] = digits[r->digest[i] & 15];
+        }
+    ret[n] = '\0';
+    if (r->event && event_may_repeat(r->event))
+        snprintf(ret + n, RECORD_ID_MAX + 1 - n, "-%" PRId64,
+                 (r->first_time ? r->first_time : r->time) / 1000000);
 }

@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/text.h"
 #include "record/format.h"
+#include "json/json_write.h"
 
 #define MARGIN "    "
 #define RED    "\x1b[31m"
@@ -70,7 +71,7 @@ void record_text(struct buffer *to, struct timestamp *cache, const struct record
     record_line(to, cache, r, color);
     if (r->kind == RECORD_EVENT) {
         buffer_puts(to, MARGIN);
-        json_write_indented(to, r->scan, true, MARGIN);
+        json_write_indented(to, r->json, true, MARGIN);
         buffer_putc(to, '\n');
     } else {
         put_headers(to, r);

@@ -4,8 +4,6 @@
 #include <errno.h>
 #include <inttypes.h>
 
-#include "json/json.h"
-
 void batch_request(struct buffer *to, int64_t sub_app_id)
 {
     if (sub_app_id)
@@ -14,22 +12,23 @@ void batch_request(struct buffer *to, int64_t sub_app_id)
         buffer_puts(to, "{}");
 }
 
-int batch_events(struct slice response, struct slice *ret)
+int batch_events(const struct json *json, uint32_t response, uint32_t *ret)
 {
-    struct slice set, rest, event;
-    *ret = (struct slice){0};
-    if (!json_member(response, "EventSet", &set) || (set.data[0] != '[' && set.data[0] != 'n'))
+    uint32_t set = json_member(json, response, "EventSet");
+    char kind = set ? json_kind(json, set) : '\0';
+    if (kind != '[' && kind != 'n')
         return -EBADMSG;
-    rest = set;
-    if (json_next(&rest, &event))
-        *ret = set;
+    *ret = json->nodes[set].next > set + 1 ? set : 0;
     return 0;
 }
 
-bool batch_handle(struct slice event, struct slice *ret)
+bool batch_handle(const struct json *json, uint32_t event, struct slice *ret)
 {
-    return event.data[0] == '{' && json_member(event, "EventHandle", ret) && ret->data[0] == '"' &&
-           ret->len > 2;
+    uint32_t handle = json_member(json, event, "EventHandle");
+    if (!handle || json_kind(json, handle) != '"')
+        return false;
+    *ret = json_raw(json, handle);
+    return ret->len > 2;
 }
 
 void batch_add_handle(struct buffer *handles, struct slice handle)
@@ -42,13 +41,14 @@ void batch_add_handle(struct buffer *handles, struct slice handle)
     buffer_putc(handles, ']');
 }
 
-size_t batch_confirm(struct buffer *to, struct slice *rest, size_t most, int64_t sub_app_id)
+size_t batch_confirm(struct buffer *to, const struct json *handles, uint32_t *node, uint32_t end, size_t most,
+                     int64_t sub_app_id)
 {
-    struct slice handle;
     size_t n = 0;
     buffer_puts(to, "{\"EventHandles\":[");
-    while (n < most && json_next(rest, &handle)) {
-        buffer_puts(to, n++ ? "," : "");
+    for (; n < most && *node < end; n++, *node = handles->nodes[*node].next) {
+        struct slice handle = json_raw(handles, *node);
+        buffer_puts(to, n ? "," : "");
         buffer_append(to, handle.data, handle.len);
     }
     buffer_putc(to, ']');

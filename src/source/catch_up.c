@@ -22,7 +22,7 @@
 #include "base/parse.h"
 #include "source/pace.h"
 #include "source/rebuild.h"
-#include "json/json.h"
+#include "json/json_write.h"
 
 static const int64_t SECOND = 1000000;
 
@@ -41,6 +41,7 @@ struct catch_up {
     struct pace pace;
     struct reply reply;
     struct buffer request, page, event, text;
+    struct json rows;  /* of the page */
     char token[1024];  /* of the next page of tasks; empty for none */
     unsigned failures; /* tasks in a row */
     bool refused;      /* the call that ended a part of the run was */
@@ -64,6 +65,7 @@ struct catch_up *catch_up_free(struct catch_up *c)
         return NULL;
     buffer_done(&c->request);
     buffer_done(&c->page);
+    json_done(&c->rows);
     buffer_done(&c->event);
     buffer_done(&c->text);
     free(c);
@@ -250,7 +252,7 @@ static int take_task(struct catch_up *c, const struct rebuild_task *task)
     }
     c->failures = 0;
     buffer_reset(&c->event, PAGE_KEEP);
-    switch (rebuild_task_event(&c->event, c->reply.response)) {
+    switch (rebuild_task_event(&c->event, c->reply.json, c->reply.response)) {
     case REBUILD_DONE:
         return take(c);
     case REBUILD_NO_EVENT:
@@ -267,10 +269,10 @@ static int take_task(struct catch_up *c, const struct rebuild_task *task)
     return 0;
 }
 
-static int look_at_task(struct catch_up *c, struct slice row, int64_t *ret_ended)
+static int look_at_task(struct catch_up *c, uint32_t row, int64_t *ret_ended)
 {
     struct rebuild_task task;
-    if (!rebuild_read_task(row, &task)) {
+    if (!rebuild_read_task(&c->rows, row, &task)) {
         note_broken(c, "Task", "?", "its row in the answer of DescribeTasks has no TaskId");
         return 0;
     }
@@ -289,15 +291,16 @@ static int look_at_task(struct catch_up *c, struct slice row, int64_t *ret_ended
     return r != 0 ? (r < 0 ? r : 0) : take_task(c, &task);
 }
 
-/* Copies the list of an answer. Returns its rows; data NULL where there are none. */
-static struct slice copy_page(struct catch_up *c, const char *list)
+/* Copies the list of an answer, an empty one where there is none, and reads its rows. Returns 0 or -ENOMEM. */
+static int copy_page(struct catch_up *c, const char *list)
 {
-    struct slice rows;
+    uint32_t node = json_member(c->reply.json, c->reply.response, list);
+    struct slice rows = json_raw(c->reply.json, node);
+    if (!node || rows.data[0] != '[')
+        rows = slice_of("[]");
     buffer_reset(&c->page, PAGE_KEEP);
-    if (!json_member(c->reply.response, list, &rows) || rows.data[0] != '[')
-        return (struct slice){0};
     buffer_append(&c->page, rows.data, rows.len);
-    return buffer_slice(&c->page);
+    return !c->page.failed && json_read(&c->rows, c->page.data, c->page.len) ? 0 : -ENOMEM;
 }
 
 static void write_task_request(struct catch_up *c, int64_t from)
@@ -321,10 +324,8 @@ static bool can_begin_anew(struct catch_up *c, int r, int64_t from, int64_t last
 
 static int read_token(struct catch_up *c)
 {
-    struct slice token;
-    *c->token = '\0';
-    if (json_member(c->reply.response, "ScrollToken", &token) && token.data[0] == '"' &&
-        (!reply_text(token, c->token, sizeof c->token) || strlen(c->token) == sizeof c->token - 1))
+    if (reply_text(c->reply.json, c->reply.response, "ScrollToken", c->token, sizeof c->token) &&
+        strlen(c->token) == sizeof c->token - 1)
         return log_error_errno(EBADMSG, "The ScrollToken of DescribeTasks is too long");
     return 0;
 }
@@ -334,10 +335,12 @@ static int look_at_tasks(struct catch_up *c, int64_t *last)
 {
     int r = read_token(c);
     uint64_t young = c->stats.young;
-    struct slice rows = copy_page(c, "TaskSet"), row;
-    while (r >= 0 && json_next(&rows, &row))
-        r = c->page.failed ? -ENOMEM : look_at_task(c, row, last);
-    if (!c->page.len || c->stats.young > young)
+    if (r >= 0)
+        r = copy_page(c, "TaskSet");
+    if (r < 0)
+        return r;
+    json_each(&c->rows, 0, row) if ((r = look_at_task(c, row, last)) < 0) return r;
+    if (c->rows.n == 1 || c->stats.young > young)
         *c->token = '\0';
     return r;
 }
@@ -365,15 +368,16 @@ static int catch_up_tasks(struct catch_up *c)
 /* --- Files ------------------------------------------------------------------------------------------ */
 
 /* The first task of each kind that a file had is that of its upload. */
-static void find_upload_tasks(struct slice response, char procedure[REBUILD_ID_MAX],
+static void find_upload_tasks(const struct reply *reply, char procedure[REBUILD_ID_MAX],
                               char review[REBUILD_ID_MAX])
 {
-    struct slice rows, row;
+    uint32_t rows = json_member(reply->json, reply->response, "TaskSet");
     struct rebuild_task task;
-    if (!json_member(response, "TaskSet", &rows) || rows.data[0] != '[')
+    if (!rows || json_kind(reply->json, rows) != '[')
         return;
-    while (json_next(&rows, &row)) {
-        if (!rebuild_read_task(row, &task))
+    json_each(reply->json, rows, row)
+    {
+        if (!rebuild_read_task(reply->json, row, &task))
             continue;
         if (!*procedure && strcmp(task.type, "Procedure") == 0)
             strcpy(procedure, task.id);
@@ -395,16 +399,16 @@ static int take_file(struct catch_up *c, const struct rebuild_file *file)
         return note_failed(c, "DescribeTasks", r, "File", file->id);
     }
     c->failures = 0;
-    find_upload_tasks(c->reply.response, procedure, review);
+    find_upload_tasks(&c->reply, procedure, review);
     buffer_reset(&c->event, PAGE_KEEP);
     rebuild_upload_event(&c->event, file, procedure, review);
     return take(c);
 }
 
-static int look_at_file(struct catch_up *c, struct slice row)
+static int look_at_file(struct catch_up *c, uint32_t row)
 {
     struct rebuild_file file;
-    if (!rebuild_read_file(row, &file)) {
+    if (!rebuild_read_file(&c->rows, row, &file)) {
         note_broken(c, "File", "?", "its row in the answer of SearchMedia has no FileId");
         return 0;
     }
@@ -421,7 +425,6 @@ static int look_at_file(struct catch_up *c, struct slice row)
 /* Both ends are included, and whole seconds. */
 static int search(struct catch_up *c, int64_t from, int64_t to, int64_t offset, int64_t *ret_total)
 {
-    struct slice total;
     char digits[24];
     begin_request(c);
     buffer_puts(&c->request, "\"CreateTime\":{");
@@ -435,7 +438,9 @@ static int search(struct catch_up *c, int64_t from, int64_t to, int64_t offset, 
     int r = call(c, "SearchMedia");
     if (r != REPLY_DONE)
         return give_up(c, "SearchMedia", r);
-    if (json_member(c->reply.response, "TotalCount", &total) && total.len < sizeof digits) {
+    uint32_t node = json_member(c->reply.json, c->reply.response, "TotalCount");
+    struct slice total = json_raw(c->reply.json, node);
+    if (node && total.len < sizeof digits) {
         snprintf(digits, sizeof digits, "%.*s", (int)total.len, total.data);
         if (parse_count(digits, ret_total) == 0)
             return 0;
@@ -446,19 +451,20 @@ static int search(struct catch_up *c, int64_t from, int64_t to, int64_t offset, 
 /* Looks at the files that were found between the two times, the first page of which is there. */
 static int look_at_files(struct catch_up *c, int64_t from, int64_t to, int64_t total)
 {
-    struct slice row;
     for (int64_t offset = 0;;) {
         int64_t before = offset;
-        struct slice rows = copy_page(c, "MediaInfoSet");
-        while (json_next(&rows, &row)) {
-            int r = c->page.failed ? -ENOMEM : look_at_file(c, row);
-            if (r < 0)
+        int r = copy_page(c, "MediaInfoSet");
+        if (r < 0)
+            return r;
+        json_each(&c->rows, 0, row)
+        {
+            if ((r = look_at_file(c, row)) < 0)
                 return r;
             offset++;
         }
         if (offset == before || offset >= total || offset + PAGE > SEARCH_MAX)
             return 0;
-        int r = search(c, from, to, offset, &total);
+        r = search(c, from, to, offset, &total);
         if (r < 0)
             return r;
     }
@@ -495,7 +501,6 @@ static int catch_up_files(struct catch_up *c)
 /* Who may not ask how VOD is set is told by what VOD has sent. */
 static int wants_uploads(struct catch_up *c)
 {
-    struct slice value;
     char word[8];
     if (c->config.uploads != CATCH_UP_UPLOADS_AUTO)
         return c->config.uploads == CATCH_UP_UPLOADS_ON;
@@ -504,8 +509,9 @@ static int wants_uploads(struct catch_up *c)
         c->request.len--; /* the comma */
     int r = call(c, "DescribeEventConfig");
     if (r == REPLY_DONE)
-        return json_member(c->reply.response, "UploadMediaCompleteEventSwitch", &value) &&
-               reply_text(value, word, sizeof word) && strcmp(word, "ON") == 0;
+        return reply_text(c->reply.json, c->reply.response, "UploadMediaCompleteEventSwitch", word,
+                          sizeof word) &&
+               strcmp(word, "ON") == 0;
     if (!is_not_allowed(c, r))
         return give_up(c, "DescribeEventConfig", r);
     r = c->config.world.has_upload(c->config.world.userdata, NULL);

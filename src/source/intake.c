@@ -74,9 +74,9 @@ static bool log_allows(const struct intake *i, const struct record *r)
 
 int intake_put(struct intake *i, const struct arrival *a)
 {
-    struct json_scan scan;
+    const struct json *json;
     struct event event;
-    enum event_verdict verdict = event_decode(i->decoder, a->body.data, a->body.len, &scan, &event);
+    enum event_verdict verdict = event_decode(i->decoder, a->body.data, a->body.len, &json, &event);
     struct record record = {
         .kind = verdict == BODY_EVENT ? RECORD_EVENT : RECORD_REQUEST,
         .time = a->time,
@@ -91,7 +91,7 @@ int intake_put(struct intake *i, const struct arrival *a)
     record.trust = judge(i, a, verdict == BODY_EVENT ? &event : NULL, &record.reason);
     if (verdict == BODY_EVENT) {
         record.event = &event;
-        record.scan = &scan;
+        record.json = json;
     } else {
         record.headers = a->headers;
         record.n_headers = a->n_headers;
@@ -99,9 +99,14 @@ int intake_put(struct intake *i, const struct arrival *a)
             a->right_path && a->post && (verdict == BODY_UNREADABLE || a->source != SOURCE_PUSH);
         if (record.unreadable && !record.reason)
             record.reason = a->truncated                 ? "the body is too large, its head is kept"
-                            : verdict == BODY_UNREADABLE ? scan.error
+                            : verdict == BODY_UNREADABLE ? json->error
                                                          : "neither an event type nor a known payload";
     }
+    int r = verdict == BODY_EVENT ? digest_event(&event, json, record.digest) : 0;
+    if (r < 0)
+        return r;
+    if (record.unreadable)
+        digest_bytes(a->body, a->body_bytes, record.digest);
     record.quiet = !a->again && !log_allows(i, &record);
     return recorder_put(i->recorder, &record, a->again);
 }

@@ -36,7 +36,9 @@ struct queue {
     struct queue_stats stats;
     struct pace pace;
     struct reply reply;
-    struct buffer request, body, handles;
+    struct buffer request, body;
+    struct buffer handles;     /* of the batch in hand: an array, */
+    struct json confirm;       /* and its nodes */
     int64_t window_ends;       /* of the batch in hand */
     int64_t back_at;           /* when what was pulled and not confirmed is in the queue again, */
     int64_t said_waiting_for;  /* which --once was said to wait for */
@@ -68,6 +70,7 @@ struct queue *queue_free(struct queue *q)
     buffer_done(&q->body);
     buffer_done(&q->handles);
     buffer_done(&q->explanation);
+    json_done(&q->confirm);
     free(q);
     return NULL;
 }
@@ -169,14 +172,16 @@ static struct arrival arrival_of(const struct queue *q, struct slice event, bool
 
 /* Offers every event that is not recorded yet, whatever becomes of those before it, so that the outputs
  * beside the required one see each once. Returns 0 when all of them are recorded. */
-static int put_batch(struct queue *q, struct slice events, bool *recorded, bool again)
+static int put_batch(struct queue *q, uint32_t events, bool *recorded, bool again)
 {
-    struct slice event;
+    const struct json *json = q->reply.json;
     int result = 0;
-    for (size_t i = 0; json_next(&events, &event); i++) {
-        struct arrival a = arrival_of(q, event, again);
+    size_t i = 0;
+    json_each(json, events, event)
+    {
+        struct arrival a = arrival_of(q, json_raw(json, event), again);
         int r = recorded[i] ? 0 : intake_put(q->intake, &a);
-        recorded[i] = r == 0;
+        recorded[i++] = r == 0;
         if (r < 0)
             result = r;
     }
@@ -186,7 +191,7 @@ static int put_batch(struct queue *q, struct slice events, bool *recorded, bool 
 
 /* However long it takes, unless a stop is asked for: the batch is there, and what is recorded of it will be
  * known when it comes back. */
-static int record_batch(struct queue *q, struct slice events, size_t n)
+static int record_batch(struct queue *q, uint32_t events, size_t n)
 {
     cleanup_free bool *recorded = calloc(n, sizeof *recorded);
     int r = recorded ? put_batch(q, events, recorded, false) : -ENOMEM;
@@ -203,16 +208,20 @@ static int record_batch(struct queue *q, struct slice events, size_t n)
 /* --- Confirming ------------------------------------------------------------------------------------- */
 
 /* Copies the handles, since the answer they are in is gone with the next call. Returns how many events. */
-static size_t take_handles(struct queue *q, struct slice events)
+static size_t take_handles(struct queue *q, uint32_t events)
 {
-    struct slice event, handle;
+    const struct json *json = q->reply.json;
+    struct slice handle;
     size_t n = 0;
     buffer_reset(&q->handles, 64 * 1024);
-    for (; json_next(&events, &event); n++)
-        if (batch_handle(event, &handle))
+    json_each(json, events, event)
+    {
+        n++;
+        if (batch_handle(json, event, &handle))
             batch_add_handle(&q->handles, handle);
         else if (!q->unhandled++)
             log_warning("An event has no EventHandle, so that it cannot be confirmed and may come back");
+    }
     return n;
 }
 
@@ -267,21 +276,19 @@ static void say_unconfirmed(struct queue *q, size_t n, int r)
                     r == -ETIME ? "too late to confirm them" : "but not confirmed", n);
 }
 
-/* Where one handle is refused with others, each is confirmed by itself. Returns 0, -ETIME for one that was
- * refused or too late, or why the first call failed that did. */
-static int confirm(struct queue *q, struct slice handles, size_t most)
+/* Confirms the handles from one node to another. Where one is refused with others, each is confirmed by
+ * itself. Returns 0, -ETIME for one that was refused or too late, or why the first call failed that did. */
+static int confirm(struct queue *q, uint32_t node, uint32_t end, size_t most)
 {
     int result = 0;
-    while (handles.len) {
-        struct slice part = handles;
+    while (node < end) {
+        uint32_t first = node;
         buffer_reset(&q->body, 64 * 1024);
-        size_t n = batch_confirm(&q->body, &handles, most, q->config.sub_app_id);
-        if (!n)
-            break;
-        int r = q->body.failed || q->handles.failed ? -ENOMEM : confirm_some(q, n);
+        size_t n = batch_confirm(&q->body, &q->confirm, &node, end, most, q->config.sub_app_id);
+        int r = q->body.failed ? -ENOMEM : confirm_some(q, n);
         bool refused = is_handle_refused(q, r);
         if (refused && n > 1) {
-            r = confirm(q, (struct slice){part.data, (size_t)(handles.data - part.data)}, 1);
+            r = confirm(q, first, node, 1);
         } else if (r != 0) {
             say_unconfirmed(q, n, r);
             r = refused ? -ETIME : r;
@@ -301,7 +308,7 @@ static enum pace_outcome outcome_of_confirm(int r)
 
 /* --- The loop --------------------------------------------------------------------------------------- */
 
-static enum pace_outcome take_batch(struct queue *q, struct slice events, int64_t began)
+static enum pace_outcome take_batch(struct queue *q, uint32_t events, int64_t began)
 {
     q->window_ends = began + CONFIRM_WINDOW;
     size_t n = take_handles(q, events);
@@ -313,19 +320,23 @@ static enum pace_outcome take_batch(struct queue *q, struct slice events, int64_
         q->stats.unconfirmed += n;
         return PACE_EVENTS;
     }
-    return outcome_of_confirm(confirm(q, buffer_slice(&q->handles), BATCH_MAX));
+    if (!q->handles.len && !q->handles.failed)
+        return PACE_EVENTS;
+    if (q->handles.failed || !json_read(&q->confirm, q->handles.data, q->handles.len))
+        return outcome_of_confirm(-ENOMEM);
+    return outcome_of_confirm(confirm(q, 1, q->confirm.n, BATCH_MAX));
 }
 
 /* One pull and what follows. Returns what came of it and when it was begun. */
 static enum pace_outcome pull(struct queue *q, int64_t *ret_began)
 {
-    struct slice events = {0};
+    uint32_t events = 0;
     int r = call(q, "PullEvents", buffer_slice(&q->request), ret_began);
-    if (r == REPLY_DONE && (r = batch_events(q->reply.response, &events)) < 0)
+    if (r == REPLY_DONE && (r = batch_events(q->reply.json, q->reply.response, &events)) < 0)
         snprintf(q->reply.message, sizeof q->reply.message, "there is no EventSet in the answer");
     if (r == -ECANCELED && stopping(q))
         return PACE_EMPTY;
-    q->stats.empty = r == REPLY_NOTHING || (r == REPLY_DONE && !events.data);
+    q->stats.empty = r == REPLY_NOTHING || (r == REPLY_DONE && !events);
     if (r == REPLY_DONE || r == REPLY_NOTHING)
         say_recovered(q);
     else
@@ -336,7 +347,7 @@ static enum pace_outcome pull(struct queue *q, int64_t *ret_began)
         return PACE_PERSISTENT;
     if (r < 0 || r == REPLY_BUSY)
         return PACE_TROUBLE;
-    return events.data ? take_batch(q, events, *ret_began) : PACE_EMPTY;
+    return events ? take_batch(q, events, *ret_began) : PACE_EMPTY;
 }
 
 /* With --once, when the queue is empty but for what comes back. */

@@ -1,4 +1,4 @@
-/* fuzz_event.c: any body through the scan, the writers, the decoder and the summary. What is written must be
+/* fuzz_event.c: any body through the pass, the writers, the decoder and the summary. What is written must be
  * JSON that is safe to show and is written the same again. */
 #include <assert.h>
 #include <stdint.h>
@@ -9,35 +9,73 @@
 
 #include "event/digest.h"
 #include "event/event.h"
+#include "json/json_write.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void check_written(const struct json_scan *scan)
+/* The nodes lie within each other, in the order of the text. */
+static void check_nodes(const struct json *j)
+{
+    assert(j->nodes[0].next == j->n && j->nodes[0].end == j->text.len);
+    for (uint32_t i = 0; i < j->n; i++) {
+        const struct json_node *node = &j->nodes[i];
+        bool name = node->flags & JSON_NAME;
+        char kind = json_kind(j, i);
+        assert(node->at < node->end && node->end <= j->text.len);
+        assert(node->next > i && node->next <= j->n);
+        if (name)
+            assert(node->next == j->nodes[i + 1].next && node->end < j->nodes[i + 1].at);
+        else if (kind != '{' && kind != '[')
+            assert(node->next == i + 1);
+        else
+            json_each(j, i, child) assert(j->nodes[child].end < node->end &&
+                                          !(j->nodes[child].flags & JSON_NAME) == (kind == '['));
+    }
+}
+
+/* Reads one that has just been written. */
+static void read_again(struct json *j, const struct buffer *text)
+{
+    assert(json_read(j, text->data, text->len));
+    check_nodes(j);
+}
+
+static void check_written(const struct json *json)
 {
     const unsigned cleaned =
-        JSON_BOM | JSON_SPACE | JSON_NEWLINE | JSON_BAD_UTF8 | JSON_RAW_CONTROL | JSON_UNSAFE;
-    struct buffer once = {0}, twice = {0}, indented = {0}, readable = {0};
-    struct json_scan again;
-    json_write_compact(&once, scan, true);
-    assert(json_scan(once.data, once.len, &again) == 0);
+        JSON_SPACE | JSON_NEWLINE | JSON_BAD_UTF8 | JSON_RAW_CONTROL | JSON_UNSAFE | JSON_LONE_SURROGATE;
+    struct buffer once = {0}, twice = {0}, other = {0};
+    struct json again = {0};
+    json_write_compact(&once, json, true);
+    read_again(&again, &once);
     assert(!(again.flags & cleaned));
     json_write_compact(&twice, &again, true);
     assert(slice_equal(buffer_slice(&once), buffer_slice(&twice)));
 
-    json_write_indented(&indented, scan, true, "    ");
-    assert(json_scan(indented.data, indented.len, &again) == 0);
+    json_write_indented(&other, json, true, "    ");
+    read_again(&again, &other);
     buffer_reset(&twice, 0);
     json_write_compact(&twice, &again, true);
     assert(slice_equal(buffer_slice(&once), buffer_slice(&twice)));
 
-    json_readable(&readable, scan);
-    cJSON *tree = cJSON_ParseWithLength(readable.data, readable.len);
+    buffer_reset(&other, 0);
+    json_write_masked(&other, json);
+    read_again(&again, &other);
+    buffer_reset(&twice, 0);
+    json_write_compact(&twice, &again, true);
+    assert(slice_equal(buffer_slice(&once), buffer_slice(&twice)));
+
+    buffer_reset(&other, 0);
+    json_write_mended(&other, json);
+    read_again(&again, &other);
+    assert(again.n == json->n && !(again.flags & JSON_MISREAD));
+    cJSON *tree = cJSON_ParseWithLength(other.data, other.len);
     assert(tree);
     cJSON_Delete(tree);
     buffer_done(&once);
     buffer_done(&twice);
-    buffer_done(&indented);
-    buffer_done(&readable);
+    buffer_done(&other);
+    json_done(&again);
 }
 
 /* Written as it is, so that it must be a number and nothing else. */
@@ -69,14 +107,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static struct event_decoder *decoder;
     if (!decoder && event_decoder_new(4 * 1024 * 1024, &decoder) < 0)
         abort();
-    struct json_scan scan;
+    static struct json text;
+    const struct json *json;
     struct event event;
-    bool valid = json_scan((const char *)data, size, &scan) == 0;
-    if (valid)
-        check_written(&scan);
-    enum event_verdict verdict = event_decode(decoder, (const char *)data, size, &scan, &event);
-    if (verdict == BODY_EVENT)
+    uint8_t digest[DIGEST_SIZE];
+    bool valid = json_read(&text, (const char *)data, size);
+    if (valid) {
+        check_nodes(&text);
+        check_written(&text);
+    }
+    enum event_verdict verdict = event_decode(decoder, (const char *)data, size, &json, &event);
+    if (verdict == BODY_EVENT) {
         check_event(&event);
+        assert(digest_event(&event, json, digest) == 0);
+    }
     /* What is valid, cJSON can read: it is unreadable only for lack of memory. */
     assert(verdict != BODY_UNREADABLE || !valid || size > 16 * 1024);
     assert(verdict != BODY_EVENT || valid);

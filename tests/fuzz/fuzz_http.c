@@ -97,12 +97,13 @@ static void check_text(int file)
 static void check_json(int file)
 {
     struct buffer b = written(file);
-    struct json_scan scan;
+    struct json json = {0};
     check_lines(buffer_slice(&b));
     assert(memchr(b.data, '\n', b.len) == b.data + b.len - 1);
-    int valid = json_scan(b.data, b.len, &scan);
-    assert(valid == 0 && scan.first == '{');
-    assert(!(scan.flags & (JSON_BOM | JSON_BAD_UTF8 | JSON_RAW_CONTROL | JSON_UNSAFE)));
+    bool valid = json_read(&json, b.data, b.len);
+    assert(valid && json.first == '{');
+    assert(!(json.flags & (JSON_BAD_UTF8 | JSON_RAW_CONTROL | JSON_UNSAFE | JSON_LONE_SURROGATE)));
+    json_done(&json);
     buffer_done(&b);
 }
 

@@ -53,9 +53,9 @@ static const struct delivery pushed = {SOURCE_PUSH, TRUST_UNCHECKED, INT64_C(179
 /* Puts one body as the intake would. Returns what the sink says; *ret_duplicate only where that is 0. */
 static int put(struct delivery d, struct slice body, bool *ret_duplicate)
 {
-    struct json_scan scan;
+    const struct json *json;
     struct event event;
-    enum event_verdict verdict = event_decode(decoder, body.data, body.len, &scan, &event);
+    enum event_verdict verdict = event_decode(decoder, body.data, body.len, &json, &event);
     struct record r = {
         .kind = verdict == BODY_EVENT ? RECORD_EVENT : RECORD_REQUEST,
         .time = d.time,
@@ -68,10 +68,14 @@ static int put(struct delivery d, struct slice body, bool *ret_duplicate)
     };
     if (verdict == BODY_EVENT) {
         r.event = &event;
-        r.scan = &scan;
+        r.json = json;
+        int digested = digest_event(&event, json, r.digest);
+        assert(digested == 0);
+        (void)digested;
     } else {
         r.unreadable = true;
         r.reason = "broken";
+        digest_bytes(body, body.len, r.digest);
     }
     int err = sink->ops->put(sink, &r);
     if (err == 0)

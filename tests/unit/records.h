@@ -11,18 +11,18 @@
 static const int64_t RECORD_TIME = INT64_C(1795491425123456); /* 2026-11-24T03:37:05.123Z */
 
 /* An event whose meaning the caller has filled in; all of it is borrowed. */
-static inline struct record event_record(const struct event *event, struct json_scan *scan, struct slice body)
+static inline struct record event_record(const struct event *event, struct json *json, struct slice body)
 {
-    int r = json_scan(body.data, body.len, scan);
-    assert(r == 0);
-    (void)r;
+    bool valid = json_read(json, body.data, body.len);
+    assert(valid);
+    (void)valid;
     return (struct record){
         .kind = RECORD_EVENT,
         .time = RECORD_TIME,
         .source = SOURCE_PUSH,
         .remote = "192.0.2.7:55012",
         .event = event,
-        .scan = scan,
+        .json = json,
         .body = body,
         .body_bytes = body.len,
         .method = slice_of("POST"),

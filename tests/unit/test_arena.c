@@ -27,7 +27,7 @@ static void test_pieces(void **state)
         for (size_t i = 0; i < 2000; i++)
             for (size_t j = 0; j <= i; j++)
                 assert_int_equal(pieces[i][j], i % 251);
-        arena_reset(a);
+        arena_reset(a, 4 << 20);
     }
     arena_free(a);
 }
@@ -50,14 +50,18 @@ static void test_limit(void **state)
     assert_true(arena_failed(a));
     assert_in_range(small, limit * 9 / 10, limit);
     assert_null(arena_alloc(a, 1));
-    arena_reset(a);
+    arena_reset(a, limit);
     assert_false(arena_failed(a));
     /* The first block stays, so that one piece of all the rest fits and not a byte more. */
     assert_null(arena_alloc(a, limit));
     assert_non_null(arena_alloc(a, limit - 64 * 1024));
-    arena_reset(a);
+    arena_reset(a, limit);
     assert_int_equal(fill(a, 16), small);
-    arena_reset(a);
+    arena_reset(a, 2 * limit);
+    assert_true(fill(a, 16) > limit);
+    arena_reset(a, limit);
+    assert_int_equal(fill(a, 16), small);
+    arena_reset(a, limit);
     assert_null(arena_alloc(a, SIZE_MAX));
     assert_true(arena_failed(a));
     assert_null(arena_alloc(a, SIZE_MAX - 15));
@@ -70,7 +74,7 @@ static void test_first_block_is_kept(void **state)
     (void)state;
     struct arena *a = arena_new(0);
     void *first = arena_alloc(a, 100);
-    arena_reset(a);
+    arena_reset(a, 0);
     assert_ptr_equal(arena_alloc(a, 100), first);
     arena_free(a);
 }

@@ -37,6 +37,7 @@ static struct world {
     int take_error;
     char taken[16][1024];
     size_t n_taken;
+    struct json json;
     struct catch_up *catch_up;
 } w;
 
@@ -48,9 +49,11 @@ static int world_call(void *userdata, const char *action, struct slice body, str
     assert_string_equal(action, s->action);
     snprintf(w.bodies[w.at++], sizeof w.bodies[0], "%.*s", (int)body.len, body.data);
     *ret = (struct reply){.skew = w.skew, .sent = true};
-    if (s->result == REPLY_DONE)
-        ret->response = slice_of(s->response);
-    else if (s->result > 0)
+    if (s->result == REPLY_DONE) {
+        assert_true(json_read(&w.json, s->response, strlen(s->response)));
+        ret->json = &w.json;
+    }
+    if (s->result > 0)
         snprintf(ret->code, sizeof ret->code, "%s", s->response);
     return s->result;
 }

@@ -15,7 +15,7 @@
 #include "event/types.h"
 
 static struct event_decoder *decoder;
-static struct json_scan scan;
+static const struct json *json;
 static struct event event;
 
 static int setup(void **state)
@@ -33,7 +33,7 @@ static int teardown(void **state)
 
 static enum event_verdict decode(const char *body)
 {
-    return event_decode(decoder, body, strlen(body), &scan, &event);
+    return event_decode(decoder, body, strlen(body), &json, &event);
 }
 
 static void test_what_is_an_event(void **state)
@@ -173,62 +173,88 @@ static void test_files(void **state)
     assert_files("New", "{\"FileId\":{\"FileId\":null},\"FileInfoSet\":\"\",\"Output\":[]}", "");
 }
 
-/* Hundreds of thousands of ids, each named twice: once each, in order, in a time that is not their square. */
+static void put_ids(struct buffer *to, size_t n, size_t different)
+{
+    for (size_t i = 0; i < n; i++)
+        buffer_printf(to, "%s\"%zu\"", i ? "," : "", 1000000 + i % different);
+}
+
+/* A deletion of so many files, its list of them repeated as VOD does. */
+static void deletion(struct buffer *to, size_t n, size_t different)
+{
+    buffer_puts(to, "{\"EventType\":\"FileDeleted\",\"FileDeleteEvent\":{\"FileIdSet\":[");
+    put_ids(to, n, different);
+    buffer_puts(to, "],\"FileDeleteResultInfo\":[");
+    for (size_t i = 0; i < n; i++)
+        buffer_printf(to, "%s{\"FileId\":\"%zu\",\"DeleteParts\":[]}", i ? "," : "", 1000000 + i % different);
+    buffer_puts(to, "]}}");
+    assert_false(to->failed);
+}
+
+/* Past a limit ids are counted and not kept. */
 static void test_many_files(void **state)
 {
     (void)state;
-    enum { FILES = 100000 };
-    struct buffer b = {0};
-    buffer_puts(&b, "{\"EventType\":\"FileDeleted\",\"FileDeleteEvent\":{\"FileIdSet\":[");
-    for (int i = 0; i < 2 * FILES; i++)
-        buffer_printf(&b, "%s%d", i ? "," : "", 1000000 + i % FILES);
-    buffer_puts(&b, "]}}");
-    assert_false(b.failed);
+    static const struct {
+        size_t n, different, kept, count;
+    } rows[] = {
+        {7, 7, 7, 7},
+        {999, 999, 999, 999},
+        {2000, 500, 500, 500},
+        {1000, 1000, 1000, 1000},
+        {1001, 1001, 1000, 1001},
+        {30000, 30000, 1000, 30000},
+    };
     struct event_decoder *large;
-    assert_int_equal(event_decoder_new(128 * 1024 * 1024, &large), 0);
-    assert_int_equal(event_decode(large, b.data, b.len, &scan, &event), BODY_EVENT);
-    assert_int_equal(event.n_file_ids, FILES);
-    assert_string_equal(event.file_ids[0], "1000000");
-    assert_string_equal(event.file_ids[FILES - 1], "1099999");
-    /* The other decoder may not use that much, and says so. */
-    assert_int_equal(event_decode(decoder, b.data, b.len, &scan, &event), BODY_UNREADABLE);
-    assert_non_null(strstr(scan.error, "memory"));
-    assert_int_equal(decode("{\"EventType\":\"X\"}"), BODY_EVENT);
+    assert_int_equal(event_decoder_new(64 * 1024 * 1024, &large), 0);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct buffer b = {0};
+        char last[16];
+        deletion(&b, rows[i].n, rows[i].different);
+        assert_int_equal(event_decode(large, b.data, b.len, &json, &event), BODY_EVENT);
+        assert_int_equal(event.n_file_ids, rows[i].kept);
+        assert_int_equal(event.file_count, rows[i].count);
+        assert_false(event.of_parts);
+        snprintf(last, sizeof last, "%zu", 1000000 + rows[i].kept - 1);
+        assert_string_equal(event.file_ids[0], "1000000");
+        assert_string_equal(event.file_ids[rows[i].kept - 1], last);
+        buffer_done(&b);
+    }
     event_decoder_free(large);
+}
 
-    /* As much memory as the tree takes is not enough for what is read in it: never is a part taken for all.
-     */
+/* The nodes and the tree together stay within the limit, and never is a part taken for all. */
+static void test_memory(void **state)
+{
+    (void)state;
+    struct event_decoder *d;
+    struct buffer b = {0};
     size_t whole = 0;
-    for (size_t memory = 4 << 20; memory < 64 << 20; memory += 4 << 20) {
-        assert_int_equal(event_decoder_new(memory, &large), 0);
-        if (event_decode(large, b.data, b.len, &scan, &event) == BODY_EVENT) {
-            assert_int_equal(event.n_file_ids, FILES);
+    deletion(&b, 20000, 20000);
+    for (size_t memory = 1 << 20; memory <= 16 << 20; memory += 1 << 20) {
+        assert_int_equal(event_decoder_new(memory, &d), 0);
+        if (event_decode(d, b.data, b.len, &json, &event) == BODY_EVENT) {
+            assert_int_equal(event.file_count, 20000);
             whole++;
+        } else {
+            assert_non_null(strstr(json->error, "--decode-memory"));
         }
-        event_decoder_free(large);
+        assert_int_equal(event_decode(d, "{\"EventType\":\"X\"}", 17, &json, &event), BODY_EVENT);
+        event_decoder_free(d);
     }
     assert_in_range(whole, 1, 14);
     buffer_done(&b);
 }
 
-/* Ids that a polynomial at 33 cannot tell apart. */
-static void test_files_that_fall_together(void **state)
+static void test_parts(void **state)
 {
     (void)state;
-    enum { BITS = 15 };
-    struct buffer b = {0};
-    buffer_puts(&b, "{\"EventType\":\"FileDeleted\",\"FileDeleteEvent\":{\"FileIdSet\":[\"x\"");
-    for (unsigned i = 0; i < 1u << BITS; i++) {
-        buffer_puts(&b, ",\"");
-        for (unsigned bit = 0; bit < BITS; bit++)
-            buffer_puts(&b, i >> bit & 1 ? "Ab" : "BA");
-        buffer_puts(&b, "\"");
-    }
-    buffer_puts(&b, "]}}");
-    assert_false(b.failed);
-    assert_int_equal(event_decode(decoder, b.data, b.len, &scan, &event), BODY_EVENT);
-    assert_int_equal(event.n_file_ids, (1 << BITS) + 1);
-    buffer_done(&b);
+    decode("{\"EventType\":\"FileDeleted\",\"FileDeleteEvent\":{\"FileIdSet\":[\"1\",\"2\"],"
+           "\"FileDeleteResultInfo\":["
+           "{\"FileId\":\"1\",\"DeleteParts\":[]},{\"FileId\":\"2\",\"DeleteParts\":[{\"Type\":"
+           "\"OriginalFiles\","
+           "\"Definition\":0}]}]}}");
+    assert_true(event.of_parts);
 }
 
 static void assert_result(enum event_result expected, const char *payload_members)
@@ -245,7 +271,17 @@ static void test_result(void **state)
 {
     (void)state;
     assert_result(RESULT_OK, "\"Status\":\"FINISH\"");
-    assert_result(RESULT_OK, "\"Status\":\"FINISH\",\"ErrCode\":70000");
+    assert_result(RESULT_FAILED, "\"Status\":\"FINISH\",\"ErrCode\":70000,\"Message\":\"why\"");
+    assert_string_equal(event.err_code, "70000");
+    assert_string_equal(event.err_message, "why");
+    assert_result(RESULT_FAILED,
+                  "\"Status\":\"FINISH\",\"ErrCode\":70000,\"Message\":\"why\","
+                  "\"MediaProcessResultSet\":[{\"Type\":\"Transcode\",\"TranscodeTask\":"
+                  "{\"Status\":\"FAIL\",\"ErrCodeExt\":\"InternalError\",\"Message\":\"other\"}}]");
+    assert_string_equal(event.err_code, "70000");
+    assert_string_equal(event.err_message, "why");
+    assert_string_equal(event.tasks[0].err_code, "InternalError");
+    assert_string_equal(event.tasks[0].err_message, "other");
     assert_result(RESULT_PENDING, "\"Status\":\"PROCESSING\"");
     assert_result(RESULT_PENDING, "\"Status\":\"WAITING\"");
     assert_result(RESULT_FAILED, "\"Status\":\"ABORTED\"");
@@ -330,7 +366,7 @@ static int check_folder(const char *folder, bool legacy, bool *seen)
         cleanup_free char *body = read_file(path, &len);
         snprintf(path, sizeof path, "%s/%.*s.expected", folder, (int)(end - entry->d_name), entry->d_name);
         cleanup_free char *expected = read_file(path, &expected_len);
-        if (event_decode(decoder, body, len, &scan, &event) != BODY_EVENT)
+        if (event_decode(decoder, body, len, &json, &event) != BODY_EVENT)
             fail_msg("%s is no event", entry->d_name);
         assert_int_equal(event.legacy, legacy);
         struct buffer summary = {0};
@@ -371,7 +407,8 @@ int main(void)
         cmocka_unit_test(test_sub_tasks),
         cmocka_unit_test(test_numbers_in_strings),
         cmocka_unit_test(test_files),
-        cmocka_unit_test(test_files_that_fall_together),
+        cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_parts),
         cmocka_unit_test(test_legacy_flow),
         cmocka_unit_test(test_fixtures),
     };

@@ -12,7 +12,7 @@
 #include "record/format.h"
 #include "records.h"
 
-static struct json_scan scan;
+static struct json json;
 static struct buffer line;
 
 /* The line, without its end, as a string. */
@@ -73,7 +73,7 @@ static void test_event(void **state)
         .tasks = tasks,
         .n_tasks = 2,
     };
-    struct record r = event_record(&event, &scan, slice_of("{\"EventType\": 1.50,\t\"x\":[ ]}"));
+    struct record r = event_record(&event, &json, slice_of("{\"EventType\": 1.50,\t\"x\":[ ]}"));
     r.duplicate = true;
     assert_line(&r,
                 "{'time':'2026-11-24T03:37:05.123Z','source':'push','remote':'192.0.2.7:55012',"
@@ -93,7 +93,7 @@ static void test_sparse_event(void **state)
 {
     (void)state;
     const struct event event = {.type = "X", .result = RESULT_UNKNOWN};
-    struct record r = event_record(&event, &scan, slice_of("{\"EventType\":\"X\"}"));
+    struct record r = event_record(&event, &json, slice_of("{\"EventType\":\"X\"}"));
     r.source = SOURCE_PULL;
     r.remote = "vod.tencentcloudapi.com";
     r.trust = TRUST_REFUSED;
@@ -145,7 +145,7 @@ static void test_members(void **state)
 {
     (void)state;
     const struct event event = {.type = "X"};
-    struct record e = event_record(&event, &scan, slice_of("{}"));
+    struct record e = event_record(&event, &json, slice_of("{}"));
     struct record r = request_record("GET", "/", (struct slice){0});
     cJSON *a = cJSON_Parse(write_line(&e)), *b = cJSON_Parse(write_line(&r));
     assert_int_equal(cJSON_GetArraySize(a), 30);
@@ -172,7 +172,7 @@ static void test_event_is_rewritten_where_needed(void **state)
     };
     for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
         char expected[128];
-        struct record r = event_record(&event, &scan, slice_of(bodies[i][0]));
+        struct record r = event_record(&event, &json, slice_of(bodies[i][0]));
         snprintf(expected, sizeof expected, "\"event\":%s,\"method\"", bodies[i][1]);
         if (!strstr(write_line(&r), expected))
             fail_msg("%s is not in %s", expected, line.data);

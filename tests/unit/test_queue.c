@@ -33,6 +33,7 @@ static struct world {
     int64_t now, stop_at, heal_at;
     int64_t called[32]; /* when each call began */
     char bodies[32][256];
+    struct json json;
     struct memory_sink inbox, shown;
     struct recorder *recorder;
     struct intake *intake;
@@ -52,9 +53,11 @@ static int world_call(void *userdata, const char *action, struct slice body, str
     if (w.at == w.n_steps && w.stop_at == INT64_MAX)
         w.stop_at = w.now;
     *ret = (struct reply){.skew = REPLY_SKEW_UNKNOWN, .sent = !s->not_sent};
-    if (s->result == REPLY_DONE)
-        ret->response = slice_of(s->response);
-    else if (s->result > 0)
+    if (s->result == REPLY_DONE) {
+        assert_true(json_read(&w.json, s->response, strlen(s->response)));
+        ret->json = &w.json;
+    }
+    if (s->result > 0)
         snprintf(ret->code, sizeof ret->code, "%s", s->response);
     return s->result;
 }
@@ -405,25 +408,43 @@ static void test_more_than_sixteen(void **state)
 
 /* --- The parts -------------------------------------------------------------------------------------- */
 
+/* The node of the events in a response, or why there is none. */
+static int events_of(const char *response)
+{
+    uint32_t events;
+    assert_true(json_read(&w.json, response, strlen(response)));
+    int r = batch_events(&w.json, 0, &events);
+    return r < 0 ? r : (int)events;
+}
+
+static bool handle_of(const char *event, struct slice *ret)
+{
+    assert_true(json_read(&w.json, event, strlen(event)));
+    return batch_handle(&w.json, 0, ret);
+}
+
 static void test_batch_bodies(void **state)
 {
     (void)state;
     struct buffer b = {0};
-    struct slice set, handle;
+    struct slice handle;
     batch_request(&b, 0);
     assert_true(slice_equal(buffer_slice(&b), slice_of("{}")));
     buffer_reset(&b, 0);
-    struct slice rest = slice_of("[\"a\\u0041\"]");
-    assert_int_equal(batch_confirm(&b, &rest, BATCH_MAX, 0), 1);
+    uint32_t node = 1;
+    json_read(&w.json, "[\"a\\u0041\",\"b\"]", 15);
+    assert_int_equal(batch_confirm(&b, &w.json, &node, w.json.n, 1, 0), 1);
+    assert_int_equal(node, 2);
     assert_true(slice_equal(buffer_slice(&b), slice_of("{\"EventHandles\":[\"a\\u0041\"]}")));
     buffer_done(&b);
-    assert_int_equal(batch_events(slice_of("{\"EventSet\":{}}"), &set), -EBADMSG);
-    assert_int_equal(batch_events(slice_of("{\"RequestId\":\"r\"}"), &set), -EBADMSG);
-    assert_int_equal(batch_events(slice_of("{\"EventSet\":[ ]}"), &set), 0);
-    assert_null(set.data);
-    assert_false(batch_handle(slice_of("{\"EventHandle\":\"\"}"), &handle));
-    assert_false(batch_handle(slice_of("[\"EventHandle\"]"), &handle));
-    assert_true(batch_handle(slice_of("{\"a\":1,\"EventHandle\":\"x\"}"), &handle));
+    assert_int_equal(events_of("{\"EventSet\":{}}"), -EBADMSG);
+    assert_int_equal(events_of("{\"RequestId\":\"r\"}"), -EBADMSG);
+    assert_int_equal(events_of("{\"EventSet\":[ ]}"), 0);
+    assert_int_equal(events_of("{\"EventSet\":null}"), 0);
+    assert_int_equal(events_of("{\"EventSet\":[{}]}"), 2);
+    assert_false(handle_of("{\"EventHandle\":\"\"}", &handle));
+    assert_false(handle_of("[\"EventHandle\"]", &handle));
+    assert_true(handle_of("{\"a\":1,\"EventHandle\":\"x\"}", &handle));
     assert_true(slice_equal(handle, slice_of("\"x\"")));
 }
 

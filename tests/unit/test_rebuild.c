@@ -20,10 +20,25 @@ static int done(void **state)
     return 0;
 }
 
+static struct json json;
+
+static bool read_task(struct slice row, struct rebuild_task *ret)
+{
+    assert_true(json_read(&json, row.data, row.len));
+    return rebuild_read_task(&json, 0, ret);
+}
+
+static bool read_file(struct slice row, struct rebuild_file *ret)
+{
+    assert_true(json_read(&json, row.data, row.len));
+    return rebuild_read_file(&json, 0, ret);
+}
+
 static enum rebuild_result rebuild(const char *detail)
 {
     buffer_reset(&event, 0);
-    return rebuild_task_event(&event, slice_of(detail));
+    assert_true(json_read(&json, detail, strlen(detail)));
+    return rebuild_task_event(&event, &json, 0);
 }
 
 static void expect_event(const char *text)
@@ -132,7 +147,7 @@ static void test_a_row_of_tasks(void **state)
 {
     (void)state;
     struct rebuild_task t;
-    assert_true(rebuild_read_task(
+    assert_true(read_task(
         slice_of(
             "{\"TaskId\":\"t\\u002d1\",\"Status\":\"FINISH\",\"FileId\":\"52\",\"TaskType\":\"Procedure\","
             "\"CreateTime\":\"2026-11-24T00:00:00Z\",\"FinishTime\":\"2026-11-24T08:00:10+08:00\","
@@ -144,7 +159,7 @@ static void test_a_row_of_tasks(void **state)
     assert_int_equal(t.created, INT64_C(1795478400000000));
     assert_int_equal(t.ended, INT64_C(1795478410000000));
 
-    assert_true(rebuild_read_task(
+    assert_true(read_task(
         slice_of(
             "{\"TaskId\":\"t\",\"FileId\":null,\"CreateTime\":\"0000-00-00T00:00:00Z\",\"FinishTime\":\"\"}"),
         &t));
@@ -152,19 +167,19 @@ static void test_a_row_of_tasks(void **state)
     assert_int_equal(t.ended, 0);
     assert_string_equal(t.file_id, "");
 
-    assert_false(rebuild_read_task(slice_of("{\"TaskId\":null}"), &t));
-    assert_false(rebuild_read_task(slice_of("{\"TaskId\":7}"), &t));
-    assert_false(rebuild_read_task(slice_of("7"), &t));
+    assert_false(read_task(slice_of("{\"TaskId\":null}"), &t));
+    assert_false(read_task(slice_of("{\"TaskId\":7}"), &t));
+    assert_false(read_task(slice_of("7"), &t));
     char row[REBUILD_ID_MAX + 64] = "{\"TaskId\":\"";
     memset(row + strlen(row), 'a', REBUILD_ID_MAX);
     strcat(row, "\"}");
-    assert_false(rebuild_read_task(slice_of(row), &t));
+    assert_false(read_task(slice_of(row), &t));
 }
 
 static void expect_upload(const char *row, const char *procedure, const char *review, const char *expected)
 {
     struct rebuild_file file;
-    assert_true(rebuild_read_file(slice_of(row), &file));
+    assert_true(read_file(slice_of(row), &file));
     buffer_reset(&event, 0);
     rebuild_upload_event(&event, &file, procedure, review);
     expect_event(expected);
@@ -189,8 +204,8 @@ static void test_uploads(void **state)
                   "{\"EventType\":\"NewFileUpload\",\"FileUploadEvent\":{\"FileId\":\"52\","
                   "\"ReviewAudioVideoTaskId\":\"r\"}}");
     struct rebuild_file file;
-    assert_false(rebuild_read_file(slice_of("{\"FileId\":\"\"}"), &file));
-    assert_true(rebuild_read_file(
+    assert_false(read_file(slice_of("{\"FileId\":\"\"}"), &file));
+    assert_true(read_file(
         slice_of("{\"FileId\":\"5\",\"BasicInfo\":{\"CreateTime\":\"2026-11-24T00:00:00Z\"}}"), &file));
     assert_int_equal(file.created, INT64_C(1795478400000000));
 }

@@ -15,7 +15,7 @@
 
 #define BODY "{\"EventType\":\"FileDeleted\",\"FileDeleteEvent\":{\"FileIdSet\":[\"1\"]}}"
 
-static struct json_scan scan;
+static struct json json;
 static const struct event event = {.type = "FileDeleted", .known = true, .file_id = "1", .result = RESULT_OK};
 
 static void assert_buffer(struct buffer *b, const char *expected)
@@ -47,7 +47,7 @@ static void test_event_summary(void **state)
     struct buffer own = {0};
     event_summary(&own, &event);
     size_t len = own.len;
-    struct record r = event_record(&event, &scan, slice_of(BODY));
+    struct record r = event_record(&event, &json, slice_of(BODY));
     buffer_putc(&own, 0);
     assert_summary(&r, own.data);
 
@@ -137,7 +137,7 @@ static void test_body_hides_sign(void **state)
 static void assert_event(const char *body, const char *expected)
 {
     struct buffer b = {0};
-    struct record r = event_record(&event, &scan, slice_of(body));
+    struct record r = event_record(&event, &json, slice_of(body));
     record_event(&b, &r);
     assert_buffer(&b, expected);
 }
@@ -202,23 +202,25 @@ static void test_event_text(void **state)
 {
     (void)state;
     struct event e = event;
-    struct record r = event_record(&e, &scan, slice_of("{\"Sign\":\"0\",\"a\":[1]}"));
-    const char *json = "    {\n"
-                       "        \"Sign\": \"***\",\n"
-                       "        \"a\": [\n"
-                       "            1\n"
-                       "        ]\n"
-                       "    }\n";
+    struct record r = event_record(&e, &json, slice_of("{\"Sign\":\"0\",\"a\":[1]}"));
+    const char *shown = "    {\n"
+                        "        \"Sign\": \"***\",\n"
+                        "        \"a\": [\n"
+                        "            1\n"
+                        "        ]\n"
+                        "    }\n";
     char expected[512];
-    snprintf(expected, sizeof expected, "2026-11-24T11:37:05.123+08:00 the summary\n%s", json);
+    snprintf(expected, sizeof expected, "2026-11-24T11:37:05.123+08:00 the summary\n%s", shown);
     assert_text(&r, false, expected);
     assert_text(&r, true, expected);
     e.result = RESULT_FAILED;
     assert_text(&r, false, expected);
-    snprintf(expected, sizeof expected, "\x1b[31m2026-11-24T11:37:05.123+08:00 the summary\x1b[0m\n%s", json);
+    snprintf(expected, sizeof expected, "\x1b[31m2026-11-24T11:37:05.123+08:00 the summary\x1b[0m\n%s",
+             shown);
     assert_text(&r, true, expected);
     r.trust = TRUST_REFUSED;
-    snprintf(expected, sizeof expected, "\x1b[33m2026-11-24T11:37:05.123+08:00 the summary\x1b[0m\n%s", json);
+    snprintf(expected, sizeof expected, "\x1b[33m2026-11-24T11:37:05.123+08:00 the summary\x1b[0m\n%s",
+             shown);
     assert_text(&r, true, expected);
 }
 

@@ -12,7 +12,7 @@
 
 static struct memory_sink required, others[2];
 static struct recorder *recorder;
-static struct json_scan scan;
+static struct json json;
 static struct event event;
 static struct record record;
 
@@ -24,7 +24,7 @@ static void start(const struct sink_ops *ops)
     struct sink *list[] = {&others[0].sink, &others[1].sink};
     assert_int_equal(recorder_new(ops ? &required.sink : NULL, list, 2, &recorder), 0);
     event = (struct event){.type = "NewFileUpload", .known = true, .result = RESULT_OK};
-    record = event_record(&event, &scan, slice_of("{\"EventType\":\"NewFileUpload\"}"));
+    record = event_record(&event, &json, slice_of("{\"EventType\":\"NewFileUpload\"}"));
 }
 
 static int stop(void **state)

@@ -13,10 +13,11 @@
 #include "cloud/reply.h"
 
 static struct reply reply;
+static struct json json;
 
 static int read_reply(const char *body, long status)
 {
-    return reply_read(slice_of(body), status, &reply);
+    return reply_read(&json, slice_of(body), status, &reply);
 }
 
 static int read_error(const char *code)
@@ -32,7 +33,8 @@ static void test_done(void **state)
     (void)state;
     assert_int_equal(read_reply(" {\"Response\": {\"EventSet\": [], \"RequestId\": \"8e-1\"}}\n", 200),
                      REPLY_DONE);
-    assert_true(slice_equal(reply.response, slice_of("{\"EventSet\": [], \"RequestId\": \"8e-1\"}")));
+    assert_true(slice_equal(json_raw(reply.json, reply.response),
+                            slice_of("{\"EventSet\": [], \"RequestId\": \"8e-1\"}")));
     assert_string_equal(reply.request_id, "8e-1");
     assert_string_equal(reply.code, "");
     assert_int_equal(read_reply("{\"Response\":{\"Error\":null,\"RequestId\":\"r\"}}", 200), REPLY_DONE);
@@ -96,7 +98,7 @@ static void test_no_answer_of_the_api(void **state)
     for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
         assert_int_equal(read_reply(bodies[i], 200), -EBADMSG);
         assert_string_not_equal(reply.message, "");
-        assert_null(reply.response.data);
+        assert_int_equal(reply.response, 0);
         assert_int_equal(read_reply(bodies[i], 502), -EREMOTEIO);
         assert_non_null(strstr(reply.message, "502"));
     }
@@ -107,13 +109,17 @@ static void test_text(void **state)
 {
     (void)state;
     char text[8];
-    assert_true(reply_text(slice_of("\"a\\\"\\u00e9\\/\""), text, sizeof text));
+    const char *object = "{\"a\":\"a\\\"\\u00e9\\/\",\"b\":\"0123456789\",\"c\":12,\"d\":\"x\\u0000y\"}";
+    assert_true(json_read(&json, object, strlen(object)));
+    assert_true(reply_text(&json, 0, "a", text, sizeof text));
     assert_string_equal(text, "a\"\xc3\xa9/");
-    assert_true(reply_text(slice_of("\"0123456789\""), text, sizeof text));
+    assert_true(reply_text(&json, 0, "b", text, sizeof text));
     assert_string_equal(text, "0123456");
-    assert_false(reply_text(slice_of("12"), text, sizeof text));
+    assert_false(reply_text(&json, 0, "c", text, sizeof text));
     assert_string_equal(text, "");
-    assert_false(reply_text((struct slice){0}, text, sizeof text));
+    assert_true(reply_text(&json, 0, "d", text, sizeof text));
+    assert_string_equal(text, "x?y");
+    assert_false(reply_text(&json, 0, "e", text, sizeof text));
 }
 
 /* --- What to do ------------------------------------------------------------------------------------- */

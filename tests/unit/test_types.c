@@ -68,12 +68,16 @@ static void test_no_row_twice(void **state)
     assert_int_equal(n, 38);
 }
 
-static void test_settled(void **state)
+static void test_what_may_repeat(void **state)
 {
     (void)state;
-    for (const struct event_type *t = event_types; t->name; t++)
-        assert_int_equal(t->settled,
-                         strcmp(t->name, "NewFileUpload") == 0 || strcmp(t->name, "FileDeleted") == 0);
+    assert_false(event_may_repeat(&(struct event){.type = "NewFileUpload"}));
+    assert_false(event_may_repeat(&(struct event){.type = "FileDeleted"}));
+    assert_true(event_may_repeat(&(struct event){.type = "FileDeleted", .of_parts = true}));
+    assert_false(event_may_repeat(&(struct event){.type = "ProcedureStateChanged", .task_id = "t"}));
+    assert_true(event_may_repeat(&(struct event){.type = "MediaCastStatusChanged", .task_id = "c"}));
+    assert_true(event_may_repeat(&(struct event){.type = "RestoreMediaComplete"}));
+    assert_true(event_may_repeat(&(struct event){.type = "Brand new"}));
 }
 
 int main(void)
@@ -82,7 +86,7 @@ int main(void)
         cmocka_unit_test(test_irregular_keys),
         cmocka_unit_test(test_look_up),
         cmocka_unit_test(test_no_row_twice),
-        cmocka_unit_test(test_settled),
+        cmocka_unit_test(test_what_may_repeat),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
