@@ -20,7 +20,7 @@ INSTALLED = 755:$(B)/vodhook:$(BINDIR)/vodhook \
             644:systemd/vodhook.sysusers:$(SYSUSERSDIR)/vodhook.conf \
             644:systemd/vodhook.catalog:$(CATALOGDIR)/vodhook.catalog \
             644:systemd/bash-completion/vodhook:$(COMPLETIONSDIR)/vodhook \
-            $(foreach m,$(wildcard src/command/*.1),644:$(m):$(MANDIR)/man1/$(notdir $(m))) \
+            $(foreach n,1 5,$(foreach m,$(wildcard src/*/*.$(n)),644:$(m):$(MANDIR)/man$(n)/$(notdir $(m)))) \
             $(foreach e,$(wildcard systemd/*.conf.example),644:$(e):$(EXAMPLESDIR)/$(notdir $(e)))
 
 # The units of the tree are those of a package; elsewhere the programs have other paths.

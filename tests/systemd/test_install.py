@@ -28,7 +28,8 @@ def expected(prefix):
     completions = pkg_config("completionsdir", "bash-completion", "/usr/share/bash-completion/completions")
     files = {
         f"{prefix}/bin/vodhook",
-        *(f"{prefix}/share/man/man1/{page.name}" for page in (TREE / "src/command").glob("*.1")),
+        *(f"{prefix}/share/man/man1/{page.name}" for page in (TREE / "src").glob("*/*.1")),
+        *(f"{prefix}/share/man/man5/{page.name}" for page in (TREE / "src").glob("*/*.5")),
         "etc/vodhook.conf",
         f"{prefix}/share/doc/vodhook/examples/sign-key.conf.example",
         f"{UNITDIR}/vodhook.service", f"{UNITDIR}/vodhook.socket",

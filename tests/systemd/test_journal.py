@@ -13,7 +13,7 @@ from client import Load, head, post, recorded, upload
 
 pytestmark = pytest.mark.usefixtures("box")
 
-IDS = dict(re.findall(r'#define (MESSAGE_\w+)\s+"([0-9a-f]{32})"',
+IDS = dict(re.findall(r'#define (MESSAGE_\w+)[\s\\]+"([0-9a-f]{32})"',
                       (TREE / "include/record/message_ids.h").read_text()))
 
 

@@ -8,7 +8,10 @@ import pytest
 from box import TREE, VODHOOK
 
 PAGE = TREE / "src/command/vodhook.1"
-PAGES = sorted((TREE / "src/command").glob("*.[15]"))
+EVENTS_PAGE = TREE / "src/command/vodhook-events.1"
+CONF_PAGE = TREE / "src/command/vodhook.conf.5"
+PAGES = sorted((TREE / "src").glob("*/*.[15]"))
+TABLE = TREE / "src/command/table.c"
 COMPLETION = TREE / "systemd/bash-completion/vodhook"
 CATALOG = TREE / "systemd/vodhook.catalog"
 EXAMPLE = TREE / "systemd/vodhook.conf"
@@ -36,41 +39,48 @@ def options_of(command):
 
 def table():
     """Every name in the option table, from its source."""
-    return set(re.findall(r'\{\.name = "([a-z-]+)"', (TREE / "src/command/table.c").read_text()))
+    return set(re.findall(r'\{\.name = "([a-z-]+)"', TABLE.read_text()))
 
 
-def page_items():
-    """The man page's subsections of options: for each, the commands in its title and the text of every item."""
-    found = []
+def items_of(text):
+    """The options that a manual explains, each with its text."""
+    parts = re.split(r"^\.It Fl -([a-z-]+).*\n", text, flags=re.M)
+    return {name: re.split(r"^\.(?:S[hs]|El)\b", item, flags=re.M)[0] for name, item in zip(parts[1::2], parts[2::2])}
+
+
+def described(command):
+    """The options that the manuals say a command has: vodhook(1) those that several share, its own page the others, and
+    vodhook-pull(1) those that its own page refers to."""
+    found = {}
     for section in re.split(r"^\.Ss ", PAGE.read_text(), flags=re.M)[1:]:
-        title, _, rest = section.partition("\n")
-        if title.startswith("Options of "):
-            parts = re.split(r"^\.It Fl -([a-z-]+).*\n", re.split(r"^\.(?:Sh|El)\b", rest, flags=re.M)[0], flags=re.M)
-            found.append((title, dict(zip(parts[1::2], parts[2::2]))))
+        title = section.partition("\n")[0].split()
+        if title[:2] == ["Options", "of"] and {"every", command} & set(title):
+            found |= items_of(section)
+    for page in PAGES:
+        if page.name == f"vodhook-{command}.1":
+            own = page.read_text()
+            assert not found.keys() & items_of(own).keys() - {"output", "inbox"}, "described twice"
+            referred = set(re.findall(r"^\.Fl -([a-z-]+)", own.split(".Sh OPTIONS")[1].split(".Bl")[0], re.M))
+            shared = items_of((TREE / "src/command/vodhook-pull.1").read_text())
+            found |= {name: shared[name] for name in referred} | items_of(own)
     return found
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_page_has_every_option_and_default(command):
-    described = {}
-    for title, items in page_items():
-        if command in title.split() or title == "Options of every command":
-            assert not described.keys() & items.keys(), "described twice"
-            described |= items
-    options = options_of(command)
-    assert described.keys() == options.keys()
+def test_pages_have_every_option_and_default(command):
+    found, options = described(command), options_of(command)
+    assert found.keys() == options.keys()
     for name, default in options.items():
-        assert not default or f"The default is {default}." in " ".join(described[name].split()), name
+        assert not default or f"The default is {default}." in " ".join(found[name].split()), name
 
 
-def test_page_has_no_option_that_the_table_lacks():
-    in_page = {name for _, items in page_items() for name in items}
-    assert in_page == table()
+def test_pages_have_no_option_that_the_table_lacks():
+    in_pages = {name for page in PAGES for name in items_of(page.read_text())}
+    assert in_pages == table()
 
 
-@pytest.mark.skipif(not shutil.which("mandoc"), reason="no mandoc")
-def test_page_is_clean_for_mandoc():
-    assert run("mandoc", "-Tlint", str(PAGE)).stdout == ""
+def test_configuration_page_has_every_setting():
+    assert set(re.findall(r"Ic ([a-z-]+) No =", CONF_PAGE.read_text())) <= settings()
 
 
 @pytest.mark.skipif(not shutil.which("lexgrog"), reason="no man-db")
@@ -79,9 +89,16 @@ def test_whatis_knows_the_page(page):
     assert run("lexgrog", page).stdout.startswith(f'{page}: "{page.stem} - ')
 
 
+@pytest.mark.skipif(not shutil.which("mandoc"), reason="no mandoc")
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_page_is_clean_for_mandoc(page):
+    assert run("mandoc", "-Tlint", page).stdout == ""
+
+
 @pytest.mark.skipif(not shutil.which("man"), reason="no man")
-def test_page_is_clean_for_man():
-    done = subprocess.run(["man", "--warnings", "--encoding=UTF-8", "--local-file", "-Tutf8", "--ditroff", str(PAGE)],
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_page_is_clean_for_man(page):
+    done = subprocess.run(["man", "--warnings", "--encoding=UTF-8", "--local-file", "-Tutf8", "--ditroff", str(page)],
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert done.stderr == "" and "vodhook" in done.stdout
 
@@ -112,14 +129,14 @@ def test_completion_has_the_words_of_an_option(tmp_path):
 
 
 def test_every_message_id_has_its_entry():
-    """In the catalog, and in the man page."""
+    """In the catalog, and in the manual of what an event looks like."""
     header = (TREE / "include/record/message_ids.h").read_text()
-    ids = re.findall(r'#define MESSAGE_\w+\s+"([0-9a-f]{32})"', header)
+    ids = re.findall(r'#define MESSAGE_\w+[\s\\]+"([0-9a-f]{32})"', header)
     assert len(ids) == len(set(ids)) > 0
     entries = re.findall(r"^-- (\w+)\nSubject: .+\nDefined-By: vodhook\nDocumentation: man:vodhook\(1\).*\n\n(?=[^-\n])",
                          CATALOG.read_text(), re.M)
     assert sorted(entries) == sorted(ids)
-    assert sorted(re.findall(r"^\.It ([0-9a-f]{32})$", PAGE.read_text(), re.M)) == sorted(ids)
+    assert sorted(re.findall(r"^\.It ([0-9a-f]{32})$", EVENTS_PAGE.read_text(), re.M)) == sorted(ids)
 
 
 def test_every_message_id_is_in_use():
@@ -153,8 +170,11 @@ def test_example_configuration_is_in_order(tmp_path):
         assert defaults.get(name, value) == value, name
 
 
+def settings():
+    """What may stand in the configuration file, from the table."""
+    rows = re.split(r"\{\.name = ", TABLE.read_text())[1:]
+    return {re.match(r'"([a-z-]+)"', row).group(1) for row in rows if ".argv_only" not in row}
+
+
 def test_example_configuration_names_every_setting():
-    named = set(re.findall(r"^# ?([a-z-]+) = ", EXAMPLE.read_text(), re.M))
-    rows = re.split(r"\{\.name = ", (TREE / "src/command/table.c").read_text())[1:]
-    settings = {re.match(r'"([a-z-]+)"', row).group(1) for row in rows if ".argv_only" not in row}
-    assert named == settings
+    assert set(re.findall(r"^# ?([a-z-]+) = ", EXAMPLE.read_text(), re.M)) == settings()
