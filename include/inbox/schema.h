@@ -94,9 +94,9 @@
             " since INTEGER NOT NULL,"                                                                       \
             " lag INTEGER NOT NULL);"                                                                        \
             "CREATE TABLE inbox_quarantine ("                                                                \
-            " kind TEXT PRIMARY KEY,"                                                                        \
+            " kind INTEGER PRIMARY KEY,"                                                                     \
             " rows INTEGER NOT NULL,"                                                                        \
-            " bytes INTEGER NOT NULL) WITHOUT ROWID;"                                                        \
+            " bytes INTEGER NOT NULL);"                                                                      \
             "DROP TRIGGER event_deleted;"                                                                    \
             "CREATE TRIGGER event_deleted AFTER DELETE ON event BEGIN"                                       \
             " DELETE FROM event_file WHERE event_id = old.id;"                                               \

@@ -20,6 +20,7 @@
 #define MESSAGE_INBOX_PRUNED     "9fcb99d074f644fdabb3752325b5027f" /* size, not age, made events go */
 #define MESSAGE_DISK_LOW         "52941b777d704583a4e6353e4f42cd96" /* the inbox's disk is nearly full */
 #define MESSAGE_UNRECORDED       "8c83e74db01a4547bb952b8564562526" /* an event not acknowledged */
-#define MESSAGE_WAL_HELD \
-    "80118543808a44e8aaeba50e3e82d72f" /* a reader of another's makes the inbox's log grow */
-#define MESSAGE_WAL_RELEASED "66c6eaa769224516bea66554583779cb" /* it is short again */
+#define MESSAGE_WAL_HELD         "80118543808a44e8aaeba50e3e82d72f" /* a reader makes the log grow */
+#define MESSAGE_WAL_RELEASED     "66c6eaa769224516bea66554583779cb" /* it is short again */
+#define MESSAGE_INBOX_EXPIRED    "be7127d23ffd46c1a52a565b2bd84017" /* age made events go */
+#define MESSAGE_CLOCK_LEAPT      "38ebb3ee9c9b45ae8b9bfd29659aecd6" /* a leap does not make events old */

@@ -172,7 +172,7 @@ static int ensure_open(struct inbox *i)
 static void roll_back(struct inbox *i)
 {
     if (i->db.begun)
-        retention_undo(&i->retention);
+        age_forget(&i->retention.age);
     database_rollback(&i->db);
 }
 
@@ -213,9 +213,7 @@ static int begin(struct inbox *i)
         result = copy_log(i);
     if (result == INBOX_OK)
         result = database_begin(&i->db);
-    if (result == INBOX_OK)
-        retention_mark(&i->retention);
-    return result;
+    return result == INBOX_OK ? age_check(&i->retention.age) : result;
 }
 
 static int inbox_put(struct sink *sink, struct record *r)
@@ -228,13 +226,13 @@ static int inbox_put(struct sink *sink, struct record *r)
     int result = begin(i);
     if (result == INBOX_OK)
         result = store_put(&i->store, r);
+    if (result == INBOX_OK && !r->duplicate)
+        result = retention_added(&i->retention, r);
     if (result != INBOX_OK) {
         i->lost = i->n_put > 0;
         i->n_put = 0;
         return failed(i, result);
     }
-    if (!r->duplicate)
-        retention_added(&i->retention, r);
     i->n_put++;
     return 0;
 }
@@ -287,6 +285,7 @@ int sink_inbox_maintain(struct sink *sink)
     if (result == INBOX_OK)
         result = retention_step(&i->retention);
     note_chores(i, result);
+    retention_say(&i->retention, false);
     int64_t in = (retention_next(&i->retention) - clock_now(CLOCK_MONOTONIC)) / MILLISECOND + 1;
     return in > 0 ? (int)in : 0;
 }
@@ -296,6 +295,7 @@ int sink_inbox_maintain(struct sink *sink)
 static void inbox_free(struct sink *sink)
 {
     struct inbox *i = (struct inbox *)sink;
+    retention_say(&i->retention, true);
     store_close(&i->store);
     retention_close(&i->retention);
     database_done(&i->db);
