@@ -182,6 +182,7 @@ def test_eight_kills_refuse_nobody(box):
 def test_bad_configuration_stops_and_says_how_to_go_on(box):
     settled(box)
     conf = box.root / "etc/vodhook.conf"
+    before = conf.read_text()
     conf.write_text("max-bdoy = 8M\n")
     try:
         box.systemctl("restart", "vodhook.service", check=False)
@@ -194,7 +195,7 @@ def test_bad_configuration_stops_and_says_how_to_go_on(box):
         with box.connect():
             wait_for("the end of trying", lambda: box.property("vodhook.socket", "ActiveState") == "failed")
     finally:
-        conf.unlink()
+        conf.write_text(before)
     box.systemctl("reset-failed", "vodhook.service", "vodhook.socket")
     box.systemctl("start", "vodhook")
     assert post(box.connect(), upload(500)) == 200
@@ -283,6 +284,8 @@ def test_group_reads_the_state(box):
     assert (state / "inbox.db").stat().st_mode & 0o7777 == 0o640
     look = ["/usr/local/bin/vodhook", "events", "--file-id", "800", "--output", "json"]
     assert '"800"' in box.run("runuser", "-u", "operator-in", "--", *look).stdout
+    conf = box.root / "etc/vodhook.conf"
+    assert conf.stat().st_mode & 0o7777 == 0o640
     denied = box.run("runuser", "-u", "operator-out", "--", *look, check=False)
     assert denied.returncode != 0 and "group vodhook" in denied.stderr
     box.systemctl("stop", "vodhook.socket", "vodhook.service")
