@@ -303,7 +303,7 @@ def test_a_passed_socket(start, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as server:
         vodhook = start(program=str(script), stdin=server)
         assert vodhook.port == server.getsockname()[1]
-        assert any("--listen" in line and "not used" in line for line in vodhook.err.seen)
+        assert any("listen (command line) is not used" in line for line in vodhook.err.seen)
         vodhook.post(upload())
         assert vodhook.record()["file_id"] == FILE_ID
         vodhook.stop()

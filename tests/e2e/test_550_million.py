@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import resource
 import sqlite3
 import subprocess
 import time
@@ -51,12 +52,25 @@ def quickest(times, what):
     return min(once() for _ in range(times))
 
 
+def cheapest(times, what):
+    """The least processor time that a program took for it, on whichever busy machine."""
+    def used():
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return usage.ru_utime + usage.ru_stime
+
+    def once():
+        before = used()
+        what()
+        return used() - before
+    return min(once() for _ in range(times))
+
+
 def test_a_file_is_found_in_ten_milliseconds(large):
     def look():
         done = run("events", f"--config={os.devnull}", f"--inbox={large}", "--output=json", f"--file-id={ROWS // 2 * 1000003}")
         assert json.loads(done.stdout)["task_id"] == f"task-{ROWS // 2}"
 
-    assert quickest(10, look) - quickest(10, lambda: run("--version")) < (0.1 if SANITIZED else 0.01)
+    assert cheapest(10, look) - cheapest(10, lambda: run("--version")) < (0.1 if SANITIZED else 0.01)
 
 
 def test_it_starts_in_a_tenth_of_a_second_even_after_a_kill(start, large):
