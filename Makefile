@@ -1,4 +1,4 @@
-# make help says what can be made.
+# make help lists the goals.
 #
 # CFLAGS, CPPFLAGS and LDFLAGS of the caller are appended to, never overwritten. V=1 shows the commands.
 
@@ -27,8 +27,8 @@ ALL_CPPFLAGS  = $(BASE_CPPFLAGS) -DVODHOOK_LIBEXECDIR='"$(LIBEXECDIR)"' @$(B)/pk
 ALL_LDFLAGS   = $(BASE_LDFLAGS) $(LDFLAGS)
 LIBEXECDIR    = $(PREFIX)/libexec/vodhook
 
-# Everything but the two main files is one library, so that the tests link what the programs link; the linker takes
-# from it only what a program uses, and vodhook uses nothing that needs an HTTP client.
+# Everything but the main files is one library, so that tests and programs link the same objects. The linker takes only
+# the objects that a program uses, so vodhook links no HTTP client.
 LIB_SRC  := $(sort $(wildcard src/*/*.c))
 LIB_OBJ  := $(LIB_SRC:src/%.c=$(B)/%.o)
 PROGRAMS := $(B)/vodhook $(if $(wildcard src/main_cloud.c),$(B)/vodhook-cloud)
@@ -47,8 +47,8 @@ include systemd/install.mk
 
 # --- Building ----------------------------------------------------------------------------------------------
 
-# A stamp that changes when the flags do, so that everything is rebuilt then. It is where the least versions of the
-# libraries are checked, too, and where pkg-config is asked for their flags: not before make deps had its turn.
+# A stamp that changes with the flags, so that everything is rebuilt then. Its recipe checks the versions of the libraries
+# and asks pkg-config for their flags, since make deps may have installed them just before.
 FLAGS_NOW = $(CC) $(ALL_CFLAGS) $(ALL_CPPFLAGS) $(ALL_LDFLAGS)
 $(B)/flags: FORCE
 	$(Q)mkdir -p $(@D)

@@ -1,6 +1,6 @@
-# install.mk: what goes where, and the Debian package. Included by the Makefile.
+# install.mk: installs the files, and builds the Debian package. Included by the Makefile.
 
-# Each folder can be set on the command line; the distribution's own are asked for, since PREFIX says nothing of them.
+# Each folder can be set on the command line. pkg-config knows those of the distribution, which do not depend on PREFIX.
 BINDIR         ?= $(PREFIX)/bin
 MANDIR         ?= $(PREFIX)/share/man
 EXAMPLESDIR    ?= $(PREFIX)/share/doc/vodhook/examples
@@ -23,7 +23,7 @@ INSTALLED = 755:$(B)/vodhook:$(BINDIR)/vodhook \
             $(foreach n,1 5,$(foreach m,$(wildcard src/*/*.$(n)),644:$(m):$(MANDIR)/man$(n)/$(notdir $(m)))) \
             $(foreach e,$(wildcard systemd/*.conf.example),644:$(e):$(EXAMPLESDIR)/$(notdir $(e)))
 
-# The units of the tree are those of a package; elsewhere the programs have other paths.
+# The tree's units have the paths of a package; here they get those of this installation.
 $(B)/systemd/%: systemd/% FORCE
 	$(Q)mkdir -p $(@D)
 	$(Q)sed 's,/usr/bin/,$(BINDIR)/,; s,/usr/libexec/vodhook/,$(LIBEXECDIR)/,' $< >$@

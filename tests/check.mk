@@ -6,17 +6,17 @@ APT_DEB   := build-essential debhelper systemd
 APT_TEST  := libcmocka-dev python3 python3-pytest valgrind clang libclang-rt-CLANG-dev clang-tidy clang-format cppcheck \
              mandoc man-db systemd-container sqlite3 jq procps less strace iproute2 openssl git nodejs@node npm@npm $(APT_DEB) lintian
 
-# To build and run takes less than to test.
+# Building and running need fewer packages than testing.
 APT_WANTED = $(APT_BUILD) $(if $(filter deb,$(MAKECMDGOALS)),$(APT_DEB)) \
              $(if $(filter $(CHECKS),$(MAKECMDGOALS))$(if $(filter all run install deb,$(MAKECMDGOALS)),,no),$(APT_TEST))
 CHECKS    := check check-long check-san check-valgrind fuzz lint bench
 
-## deps: install what a fresh Debian or Ubuntu lacks to build and test (needs root or sudo)
+## deps: install the packages that a fresh Debian or Ubuntu lacks to build and test (needs root or sudo)
 .PHONY: deps
 deps:
 	$(Q)sh tests/install-deps $(APT_WANTED)
 
-# Whatever else the same make is asked for comes after it, also with -j.
+# The other goals of the same make come after it, also with -j.
 ifneq ($(filter deps,$(MAKECMDGOALS)),)
 $(B)/flags deb lint fuzz check-san deps-bench: | deps
 endif
@@ -26,7 +26,7 @@ endif
 check: tests-built check-layers
 	$(Q)tests/run-all $(B)
 
-## check-long: the same, with many more rounds of what is random
+## check-long: the same, with many more rounds of the random tests
 .PHONY: check-long
 check-long: export VODHOOK_LONG = 1
 check-long: check
@@ -39,9 +39,9 @@ check-layers:
 	$(Q)sh tests/check-layers
 	$(Q)sh tests/check-readme
 
-# --- Builds of their own ------------------------------------------------------------------------------------
+# --- Sanitizers, valgrind, fuzzers ---------------------------------------------------------------------------
 
-# FORTIFY_SOURCE hides from the sanitizers what it checks itself.
+# FORTIFY_SOURCE hides its own checks from the sanitizers.
 SANITIZE := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 SAN_ENV  := VODHOOK_SANITIZED=1 ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1 \
             UBSAN_OPTIONS=print_stacktrace=1
@@ -60,7 +60,7 @@ check-valgrind: $(UNIT)
 FUZZ_SECONDS ?= 60
 FUZZER       := -fsanitize=fuzzer
 
-## fuzz: libFuzzer for a minute in all (FUZZ_SECONDS=), with clang; what it finds stays in build/libfuzzer
+## fuzz: libFuzzer for a minute in all (FUZZ_SECONDS=), with clang; findings stay in build/libfuzzer
 .PHONY: fuzz
 fuzz:
 	$(Q)$(MAKE) B=$(B)/libfuzzer CC=clang CFLAGS='$(SANITIZE) -fsanitize=fuzzer-no-link' CPPFLAGS=-U_FORTIFY_SOURCE \
@@ -74,7 +74,7 @@ fuzzers: $(FUZZ)
 C_FILES = $(wildcard src/*.c src/*/*.[ch] include/*/*.h tests/unit/*.[ch] tests/fuzz/*.[ch])
 TIDY    = $(patsubst src/%.c,$(B)/tidy/%,$(wildcard src/*.c src/*/*.c))
 
-## lint: clang-format, cppcheck and clang-tidy; each file is looked at again when it or a header of its changed
+## lint: clang-format, cppcheck and clang-tidy; a file is checked again when it or one of its headers changed
 .PHONY: lint
 lint: check-layers
 	$(Q)clang-format --dry-run -Werror $(C_FILES)

@@ -54,8 +54,8 @@ static int write_out(struct events *e)
     return 0;
 }
 
-/* Shows what was recorded since. The query is paused for each write, since whoever reads may take his time.
- * Returns 0 or a negative errno. */
+/* Shows the events that were recorded since. The query is paused for each write, since a pager may take its
+ * time. Returns 0 or a negative errno. */
 static int show_new(struct events *e)
 {
     int64_t newest;
@@ -89,7 +89,7 @@ static void on_signal(int number)
     stopped = true;
 }
 
-/* The second one does not wait for whoever reads. */
+/* The second signal ends the program even where stdout takes nothing. */
 static void take_signals(void)
 {
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
@@ -134,7 +134,7 @@ static int count(struct events *e)
 
 /* --- The inbox ----------------------------------------------------------------------------------------- */
 
-/* Who may not look into its folder does not see whether it is there. */
+/* Without access to its folder nobody can see whether the file is there. */
 static char *find_inbox(const struct options *o)
 {
     const char *given = options_string(o, "inbox");
@@ -185,7 +185,7 @@ static int open_inbox(struct events *e, const char *path)
     case -EUCLEAN:
         return log_error_errno(
             r,
-            "The inbox %s is damaged, or none at all. What is in it can be recovered: sqlite3 %s .recover "
+            "The inbox %s is damaged, or another kind of file. To recover its events: sqlite3 %s .recover "
             "| sqlite3 recovered.db",
             path, path);
     }
@@ -250,7 +250,7 @@ static int run(struct events *e, const struct options *o)
         pager_open();
     r = options_flag(o, "count") ? count(e) : e->follow ? follow(e) : show_new(e);
     if (r == -EPIPE || stopped)
-        return 0; /* whoever reads has seen enough */
+        return 0; /* the reader of stdout has seen enough */
     return r < 0 ? log_error_errno(r, "Failed to show the inbox %s: %m", path) : 0;
 }
 

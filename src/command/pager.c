@@ -1,4 +1,4 @@
-/* pager.c: what goes to a terminal goes through a pager, as with journalctl. */
+/* pager.c: puts a pager between the output and a terminal, as journalctl does. */
 #include "pager.h"
 
 #include <fcntl.h>
@@ -10,7 +10,7 @@
 
 #include "base/cleanup.h"
 
-/* Runs the pager in $1, or where there is none like it one that most machines have. */
+/* Runs the pager in $1; where that is missing, one that most machines have. */
 static const char RUN_PAGER[] = "[ -z \"$1\" ] || ! command -v ${1%% *} >/dev/null || exec $1\n"
                                 "for pager in pager less more; do\n"
                                 "    ! command -v $pager >/dev/null || exec $pager\n"
@@ -25,7 +25,7 @@ static void run_pager(const char *command)
     const char *less = getenv("SYSTEMD_LESS");
     setenv("LESS", less ? less : "FRSXMK", 1);
     if (getenv("SUDO_UID"))
-        setenv("LESSSECURE", "1", 1); /* no shell, and no other files, for who may only look */
+        setenv("LESSSECURE", "1", 1); /* under sudo less opens no shell and no other files */
     execl("/bin/sh", "sh", "-c", RUN_PAGER, "pager", command ? command : "", (char *)NULL);
     _exit(EXIT_FAILURE);
 }

@@ -1,9 +1,9 @@
-/* pager.h: what goes to a terminal goes through a pager, as with journalctl. */
+/* pager.h: puts a pager between the output and a terminal, as journalctl does. */
 #pragma once
 
-/* Where stdout is a terminal, puts a pager between: $SYSTEMD_PAGER, $PAGER, or less. An empty one or "cat" is none.
- * Otherwise, and where it fails, does nothing. */
+/* Starts $SYSTEMD_PAGER, $PAGER or less where stdout is a terminal, and has stdout lead to it. Does nothing where the
+ * variable is empty or "cat", and where starting it fails. */
 void pager_open(void);
 
-/* Closes stdout and waits until the pager ends; does nothing where there is none. */
+/* Closes stdout and waits until the pager ends; does nothing where none runs. */
 void pager_close(void);
