@@ -34,6 +34,10 @@ int recorder_put(struct recorder *r, struct record *record, bool again);
  */
 int recorder_commit(struct recorder *r);
 
+/* Tells the required sink that VOD has taken the confirmation of these rows (struct record), so that what looks the same
+ * and comes later is a new event. Returns 0 or a negative errno, said; nothing is lost by it. */
+int recorder_confirmed(struct recorder *r, const int64_t *rows, size_t n);
+
 /* Writes out what the sinks buffer. Returns as sink_ops.flush. */
 int recorder_flush(struct recorder *r);
 

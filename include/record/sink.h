@@ -19,6 +19,10 @@ struct sink_ops {
      * of it is recorded and all of it has to be put again. NULL where put alone records. */
     int (*commit)(struct sink *s);
 
+    /* Notes that VOD has taken the confirmation of rows that put gave and commit recorded. Returns 0 or a negative errno,
+     * said. NULL where that makes no difference. */
+    int (*confirmed)(struct sink *s, const int64_t *rows, size_t n);
+
     /* Writes out what is buffered, as far as it goes without waiting. Returns a descriptor to wait on for
      * EPOLLOUT when more is left, -EAGAIN when it should be called again in a while, 0 when nothing is left.
      * NULL where put buffers nothing. */

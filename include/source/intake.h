@@ -41,8 +41,8 @@ struct intake *intake_free(struct intake *i);
 
 /* Decodes, judges and records one body. A pulled body that is no event is recorded as unreadable: VOD would
  * send it again and again. Returns as recorder_put(): 0 recorded, 1 at the next commit, a negative errno not
- * recorded. */
-int intake_put(struct intake *i, const struct arrival *a);
+ * recorded. ret_row, where not NULL, is the row of the inbox, 0 without one. */
+int intake_put(struct intake *i, const struct arrival *a, int64_t *ret_row);
 
 static inline void intake_free_p(struct intake **i)
 {

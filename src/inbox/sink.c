@@ -223,7 +223,10 @@ static int inbox_put(struct sink *sink, struct record *r)
         return -ECANCELED;
     if (i->failed_at && clock_now(CLOCK_MONOTONIC) - i->failed_at < FAIL_FAST)
         return errno_of(i, i->failed_with);
+    bool first = !i->db.begun;
     int result = begin(i);
+    if (result == INBOX_OK && first)
+        store_begin(&i->store);
     if (result == INBOX_OK)
         result = store_put(&i->store, r);
     if (result == INBOX_OK && !r->duplicate)
@@ -256,6 +259,21 @@ static int inbox_commit(struct sink *sink)
         return failed(i, result);
     note_success(i);
     return 0;
+}
+
+/* Only what may repeat and was pulled in the last transaction has anything to be noted. */
+static int inbox_confirmed(struct sink *sink, const int64_t *rows, size_t n)
+{
+    struct inbox *i = (struct inbox *)sink;
+    bool own = !i->db.begun;
+    if (!i->store.n_pulled)
+        return 0;
+    int result = begin(i);
+    if (result == INBOX_OK)
+        result = store_confirm(&i->store, rows, n);
+    if (result == INBOX_OK && own)
+        result = database_commit(&i->db);
+    return result == INBOX_OK ? 0 : failed(i, result);
 }
 
 /* --- Chores -------------------------------------------------------------------------------------------- */
@@ -302,8 +320,11 @@ static void inbox_free(struct sink *sink)
     free(i);
 }
 
-static const struct sink_ops inbox_ops = {
-    .name = "inbox", .put = inbox_put, .commit = inbox_commit, .free = inbox_free};
+static const struct sink_ops inbox_ops = {.name = "inbox",
+                                          .put = inbox_put,
+                                          .commit = inbox_commit,
+                                          .confirmed = inbox_confirmed,
+                                          .free = inbox_free};
 
 int sink_inbox_new(const struct inbox_config *config, struct sink **ret)
 {

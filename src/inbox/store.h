@@ -5,19 +5,30 @@
 #include "record/record.h"
 
 enum store_statement {
-    STORE_FIND,       /* the newest row of a digest, among the refused or among the others */
-    STORE_SEE,        /* counts a duplicate */
-    STORE_ADD,        /* an event */
-    STORE_ADD_FILE,   /* of an event */
-    STORE_ADD_NOTE,   /* of an event */
-    STORE_BEGIN_TASK, /* one that a status tells of, unless it has begun already */
+    STORE_FIND,        /* the rows of a digest, the newest first, among the refused or among the others */
+    STORE_FIND_TASK,   /* a final event of a task; of those that were put together from the API, or of all */
+    STORE_FIND_UPLOAD, /* the same of the upload of a file */
+    STORE_SEE,         /* counts a duplicate */
+    STORE_REPLACE,     /* the same, and puts the real event in the place of one that was put together */
+    STORE_ADD,         /* an event, */
+    STORE_ADD_FILE,    /* and what belongs to it */
+    STORE_ADD_NOTE,
+    STORE_ADD_CONTEXT,
+    STORE_NAME_TASK,  /* that an upload began */
+    STORE_BEGIN_TASK, /* that a status tells of, unless it has begun already */
     STORE_END_TASK,
+    STORE_CONFIRM,
     STORE_STATEMENTS,
 };
+
+enum { STORE_PULLED_MAX = 64 /* more than VOD gives in one answer */ };
 
 struct store {
     struct database *db;
     sqlite3_stmt *statements[STORE_STATEMENTS];
+    /* Rows of events that may repeat and were pulled in the last transaction: each stands for one event of the answer. */
+    int64_t pulled[STORE_PULLED_MAX];
+    size_t n_pulled;
 };
 
 /* The database is borrowed and need not be open yet. */
@@ -27,5 +38,13 @@ void store_init(struct store *s, struct database *db);
 int store_open(struct store *s);
 void store_close(struct store *s);
 
-/* Writes a record in the open transaction, and says in it whether it is a duplicate. */
+/* To be called when a transaction begins that records are put in. */
+void store_begin(struct store *s);
+
+/* Writes a record in the open transaction, and says in it whether it is a duplicate, in which row it is, how often it has
+ * come, and when first. A duplicate of one that was put together from the API gets the digest of that, so that its id
+ * stays. */
 int store_put(struct store *s, struct record *r);
+
+/* Notes in the open transaction that VOD has taken the confirmation of these rows. */
+int store_confirm(struct store *s, const int64_t *rows, size_t n);

@@ -98,6 +98,11 @@ int recorder_commit(struct recorder *r)
     return r->required && r->required->ops->commit ? r->required->ops->commit(r->required) : 0;
 }
 
+int recorder_confirmed(struct recorder *r, const int64_t *rows, size_t n)
+{
+    return r->required && r->required->ops->confirmed ? r->required->ops->confirmed(r->required, rows, n) : 0;
+}
+
 /* With several that buffer, waiting for one of them would keep the others waiting with it. */
 static int recorder_flush_one(struct sink *s, int so_far, size_t *n_buffering)
 {

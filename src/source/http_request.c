@@ -115,7 +115,7 @@ int http_record(struct http *h, struct connection *c, bool again)
         .n_headers = h->n_headers,
         .again = again,
     };
-    return intake_put(h->intake, &arrival);
+    return intake_put(h->intake, &arrival, NULL);
 }
 
 /* --- The answer -------------------------------------------------------------------------------------- */

@@ -72,7 +72,7 @@ static bool log_allows(const struct intake *i, const struct record *r)
     return r->kind == RECORD_EVENT || !limit || rate_limit_allow(limit, clock_now(CLOCK_MONOTONIC));
 }
 
-int intake_put(struct intake *i, const struct arrival *a)
+int intake_put(struct intake *i, const struct arrival *a, int64_t *ret_row)
 {
     const struct json *json;
     struct event event;
@@ -108,5 +108,8 @@ int intake_put(struct intake *i, const struct arrival *a)
     if (record.unreadable)
         digest_bytes(a->body, a->body_bytes, record.digest);
     record.quiet = !a->again && !log_allows(i, &record);
-    return recorder_put(i->recorder, &record, a->again);
+    r = recorder_put(i->recorder, &record, a->again);
+    if (ret_row)
+        *ret_row = record.row;
+    return r;
 }

@@ -180,7 +180,7 @@ static int put_batch(struct queue *q, uint32_t events, bool *recorded, bool agai
     json_each(json, events, event)
     {
         struct arrival a = arrival_of(q, json_raw(json, event), again);
-        int r = recorded[i] ? 0 : intake_put(q->intake, &a);
+        int r = recorded[i] ? 0 : intake_put(q->intake, &a, NULL);
         recorded[i++] = r == 0;
         if (r < 0)
             result = r;

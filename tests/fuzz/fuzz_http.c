@@ -146,7 +146,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         r = receiver_new();
     struct header headers[HEADERS_MAX];
     struct arrival arrival = read_request((struct slice){(const char *)data, size}, headers);
-    int put = intake_put(r->intake, &arrival), flushed = recorder_flush(r->recorder);
+    int put = intake_put(r->intake, &arrival, NULL), flushed = recorder_flush(r->recorder);
     assert(put == 0 && flushed == 0);
     check_text(r->files[TEXT]);
     check_json(r->files[JSON]);

@@ -9,7 +9,7 @@ struct memory_sink {
     struct sink sink;
     int put_error, commit_error, flush_result; /* what the calls return; 0 at first */
     bool makes_duplicates;                     /* says of each record that it was there before */
-    int n_put, n_commit, n_flush, n_free;
+    int n_put, n_commit, n_confirmed, n_flush, n_free;
     char last_summary[512];
 };
 
@@ -32,6 +32,13 @@ static int memory_commit(struct sink *sink)
     return m->commit_error;
 }
 
+static int memory_confirmed(struct sink *sink, const int64_t *rows, size_t n)
+{
+    (void)rows;
+    ((struct memory_sink *)sink)->n_confirmed += (int)n;
+    return 0;
+}
+
 static int memory_flush(struct sink *sink)
 {
     struct memory_sink *m = (struct memory_sink *)sink;
@@ -45,7 +52,10 @@ static void memory_free(struct sink *sink)
 }
 
 /* A sink like the inbox has a commit, one like the journal has none. */
-static const struct sink_ops memory_inbox = {
-    .name = "inbox", .put = memory_put, .commit = memory_commit, .free = memory_free};
+static const struct sink_ops memory_inbox = {.name = "inbox",
+                                             .put = memory_put,
+                                             .commit = memory_commit,
+                                             .confirmed = memory_confirmed,
+                                             .free = memory_free};
 static const struct sink_ops memory_output = {
     .name = "output", .put = memory_put, .flush = memory_flush, .free = memory_free};

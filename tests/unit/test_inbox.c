@@ -41,9 +41,13 @@ static struct delivery later(struct delivery d, int64_t by)
 #define TASK(id, progress)                                                                                \
     "{\"EventType\":\"PullComplete\",\"PullCompleteEvent\":{\"TaskId\":\"" id "\",\"Progress\":" progress \
     ",\"FileId\":\"31\",\"Status\":\"FINISH\",\"MediaBasicInfo\":{\"Name\":\"a.mp4\"}}}"
-#define CAST(id)                                                                                  \
+#define CAST(id, status)                                                                          \
     "{\"EventType\":\"MediaCastStatusChanged\",\"MediaCastStatusChangedEvent\":{\"CastId\":\"" id \
-    "\",\"Status\":\"Idle\"}}"
+    "\",\"Status\":\"" status "\"}}"
+#define PARTS_DELETED(id)                                                      \
+    "{\"EventType\":\"FileDeleted\",\"FileDeleteEvent\":{\"FileIdSet\":[\"" id \
+    "\"],\"FileDeleteResultInfo\":"                                            \
+    "[{\"FileId\":\"" id "\",\"DeleteParts\":[{\"Type\":\"TranscodeFiles\",\"Definition\":100010}]}]}}"
 
 /* --- What is there ------------------------------------------------------------------------------------- */
 
@@ -141,21 +145,112 @@ static void the_same_event_is_one_row_however_late_and_by_which_way(void **state
     assert_string_equal(ask("SELECT seen FROM event WHERE id = 3"), "1");
 }
 
-static void what_may_happen_again_is_a_duplicate_for_a_while(void **state)
+static const struct delivery pulled = {SOURCE_PULL, TRUST_VERIFIED, INT64_C(1795491425123456)};
+
+static void what_is_pushed_and_may_happen_again_is_a_duplicate_for_ten_minutes(void **state)
 {
     (void)state;
-    static const char *const again[] = {RESTORE("5"), CAST("c-5"),
-                                        "{\"EventType\":\"New\",\"NewEvent\":{\"A\":1}}"};
-    const struct delivery pulled = {SOURCE_PULL, TRUST_VERIFIED, pushed.time};
+    static const char *const again[] = {RESTORE("5"), CAST("c-5", "Working"), PARTS_DELETED("5"),
+                                        "{\"EventType\":\"New\",\"NewEvent\":{\"A\":1}}", "{\"broken"};
     for (size_t k = 0; k < sizeof again / sizeof *again; k++) {
         assert_false(deliver(pushed, again[k]));
-        assert_true(deliver(later(pushed, HOUR - SECOND), again[k]));
-        assert_false(deliver(later(pushed, HOUR + SECOND), again[k]));
-        assert_true(deliver(later(pulled, 4 * 24 * HOUR), again[k]));
-        assert_false(deliver(later(pulled, 5 * 24 * HOUR), again[k]));
-        assert_true(deliver(later(pushed, 5 * 24 * HOUR), again[k]));
+        assert_true(deliver(later(pushed, 600 * SECOND - 1), again[k]));
+        assert_false(deliver(later(pushed, 600 * SECOND), again[k]));
+        assert_true(deliver(later(pushed, 900 * SECOND), again[k]));
+        assert_false(deliver(pushed, again[k])); /* the clock was put back */
     }
-    assert_int_equal(rows(), 9);
+    assert_int_equal(rows(), 15);
+}
+
+static int64_t row_of(struct delivery d, const char *body)
+{
+    struct record r;
+    assert_int_equal(put_record(d, slice_of(body), &r), 0);
+    return r.row;
+}
+
+static void what_was_pulled_and_confirmed_may_happen_again(void **state)
+{
+    (void)state;
+    int64_t first = row_of(pulled, RESTORE("5"));
+    assert_int_equal(sink->ops->commit(sink), 0);
+    assert_int_equal(row_of(later(pulled, 60 * SECOND), RESTORE("5")), first); /* its confirmation was lost */
+    assert_int_equal(sink->ops->commit(sink), 0);
+    assert_int_equal(sink->ops->confirmed(sink, &first, 1), 0);
+    int64_t second = row_of(later(pulled, 61 * SECOND), RESTORE("5"));
+    assert_int_equal(sink->ops->commit(sink), 0);
+    assert_int_equal(second, first + 1);
+    reopen();
+    assert_int_equal(row_of(later(pulled, 4 * 24 * HOUR), RESTORE("5")), second);
+    assert_int_equal(row_of(later(pulled, 5 * 24 * HOUR), RESTORE("5")), second + 1);
+    assert_int_equal(sink->ops->commit(sink), 0);
+    assert_string_equal(ask("SELECT group_concat(confirmed) FROM event"), "1,0,0");
+}
+
+static void a_task_stays_one_event_when_it_was_confirmed(void **state)
+{
+    (void)state;
+    int64_t row = row_of(pulled, TASK("t", "100"));
+    assert_int_equal(sink->ops->commit(sink), 0);
+    assert_int_equal(sink->ops->confirmed(sink, &row, 1), 0);
+    assert_true(deliver(later(pulled, 60 * SECOND), TASK("t", "100")));
+    assert_string_equal(ask("SELECT confirmed, seen FROM event"), "null|2");
+}
+
+/* A cast that goes on, off and on again, all in one answer; and the same answer once more. */
+static void two_events_of_one_answer_are_never_the_same(void **state)
+{
+    (void)state;
+    for (int k = 0; k < 2; k++) {
+        row_of(later(pulled, k * 30 * SECOND), CAST("c", "Working"));
+        row_of(later(pulled, k * 30 * SECOND), CAST("c", "Idle"));
+        row_of(later(pulled, k * 30 * SECOND), CAST("c", "Working"));
+        assert_int_equal(sink->ops->commit(sink), 0);
+        assert_string_equal(ask("SELECT count(*), sum(seen) FROM event"), k ? "3|6" : "3|3");
+    }
+}
+
+/* --- What was put together from the API ---------------------------------------------------------------- */
+
+static void the_real_event_takes_the_place_of_one_that_was_put_together(void **state)
+{
+    (void)state;
+    const struct delivery found = {SOURCE_RECONCILE, TRUST_VERIFIED, pushed.time};
+    static char digest[80];
+    assert_false(deliver(found, TASK("t", "99")));
+    assert_false(deliver(found, UPLOAD("1")));
+    strcpy(digest, ask("SELECT hex(digest) FROM event WHERE id = 1"));
+    assert_true(deliver(later(pushed, HOUR), TASK("t", "100"))); /* that nobody vouches for */
+    assert_string_equal(ask("SELECT source, seen, trust, body FROM event WHERE id = 1"),
+                        "reconcile|2|verified|" TASK("t", "99"));
+    struct record r;
+    assert_int_equal(put_record(later(pulled, HOUR), slice_of(TASK("t", "100")), &r), 0);
+    assert_int_equal(sink->ops->commit(sink), 0);
+    assert_true(r.duplicate);
+    assert_int_equal(r.row, 1);
+    assert_int_equal(r.seen, 3);
+    assert_string_equal(ask("SELECT source, seen, trust, body FROM event WHERE id = 1"),
+                        "pull|3|verified|" TASK("t", "100"));
+    assert_string_equal(ask("SELECT hex(digest) FROM event WHERE id = 1"), digest);
+    assert_true(deliver(later(pulled, 2 * HOUR), TASK("t", "100")));
+    assert_true(
+        deliver(pulled, "{\"EventType\":\"NewFileUpload\",\"FileUploadEvent\":{\"FileId\":\"1\",\"N\":1}}"));
+    assert_string_equal(ask("SELECT count(*), sum(seen) FROM event"), "2|6");
+}
+
+static void what_is_there_is_not_put_together_again(void **state)
+{
+    (void)state;
+    const struct delivery found = {SOURCE_RECONCILE, TRUST_VERIFIED, pushed.time};
+    const struct delivery refused = {SOURCE_PUSH, TRUST_REFUSED, pushed.time};
+    assert_false(deliver(pushed, TASK("t", "100")));
+    assert_false(deliver(refused, UPLOAD("1")));
+    assert_true(deliver(found, TASK("t", "99")));
+    assert_true(deliver(found, TASK("t", "100")));
+    assert_false(deliver(found, UPLOAD("1"))); /* what is refused counts for nothing */
+    assert_false(deliver(refused, TASK("t", "98")));
+    assert_string_equal(ask("SELECT group_concat(source || seen) FROM event"),
+                        "push1,push1,reconcile1,push1");
 }
 
 static void what_is_refused_never_stands_for_what_is_believed(void **state)
@@ -233,6 +328,26 @@ static void what_is_too_old_goes(void **state)
     assert_string_equal(ask("SELECT count(*), min(id) FROM event"), "100|301");
     assert_string_equal(ask("SELECT count(*), min(event_id) FROM event_file"), "100|301");
     assert_int_equal(stderr_count("--inbox-max"), 0);
+}
+
+static void what_belongs_to_an_event_goes_with_it(void **state)
+{
+    (void)state;
+    config.keep = 24 * 3600;
+    reopen();
+    struct delivery d = {SOURCE_PUSH, TRUST_VERIFIED, now() - 25 * HOUR};
+    deliver(
+        d, "{\"EventType\":\"NewFileUpload\",\"FileUploadEvent\":{\"FileId\":\"9\",\"ProcedureTaskId\":\"p\","
+           "\"SourceContext\":\"order 9\"}}");
+    d.trust = TRUST_REFUSED;
+    deliver(d, UPLOAD("1"));
+    maintain();
+    assert_string_equal(
+        ask("SELECT (SELECT count(*) FROM event), (SELECT count(*) FROM event_file),"
+            " (SELECT count(*) FROM event_note), (SELECT count(*) FROM event_began),"
+            " (SELECT count(*) FROM event_context), (SELECT sum(rows) FROM inbox_quarantine)"),
+        "0|0|0|0|0|0");
+    assert_int_equal(stderr_count("Removed 2 events from the inbox"), 1);
 }
 
 static void what_was_pulled_stays_while_it_may_come_again(void **state)
@@ -502,9 +617,15 @@ int main(void)
         TEST(a_body_that_cannot_be_read_is_kept_byte_for_byte),
         TEST(a_group_is_committed_together),
         TEST(the_same_event_is_one_row_however_late_and_by_which_way),
-        TEST(what_may_happen_again_is_a_duplicate_for_a_while),
+        TEST(what_is_pushed_and_may_happen_again_is_a_duplicate_for_ten_minutes),
+        TEST(what_was_pulled_and_confirmed_may_happen_again),
+        TEST(a_task_stays_one_event_when_it_was_confirmed),
+        TEST(two_events_of_one_answer_are_never_the_same),
+        TEST(the_real_event_takes_the_place_of_one_that_was_put_together),
+        TEST(what_is_there_is_not_put_together_again),
         TEST(what_is_refused_never_stands_for_what_is_believed),
         TEST(a_body_that_cannot_be_read_never_stands_for_an_event),
+        TEST(what_belongs_to_an_event_goes_with_it),
         TEST(what_was_pulled_stays_while_it_may_come_again),
         TEST(what_is_too_old_goes),
         TEST(the_oldest_go_when_the_inbox_is_too_large),

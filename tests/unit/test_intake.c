@@ -69,7 +69,7 @@ static void give(struct arrival a, const char *body)
     a.body_bytes = a.body.len;
     a.time = INT64_C(1764000000) * 1000000;
     memory.n = 0;
-    assert_int_equal(intake_put(intake, &a), 0);
+    assert_int_equal(intake_put(intake, &a, NULL), 0);
 }
 
 static void test_kinds(void **state)

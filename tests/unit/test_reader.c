@@ -99,6 +99,27 @@ static void filters_choose(void **state)
     assert_string_equal(found(times), "3 4 5 ");
 }
 
+static void an_upload_is_found_by_its_contexts_and_the_tasks_it_names(void **state)
+{
+    (void)state;
+    deliver(
+        at(10),
+        "{\"EventType\":\"NewFileUpload\",\"FileUploadEvent\":{\"FileId\":\"9\",\"ProcedureTaskId\":\"p\","
+        "\"ReviewAudioVideoTaskId\":\"v\",\"SourceContext\":\"order 9\"}}");
+    deliver(at(11),
+            "{\"EventType\":\"ProcedureStateChanged\",\"ProcedureStateChangeEvent\":{\"TaskId\":\"p\","
+            "\"Status\":\"FINISH\",\"FileId\":\"9\",\"SessionContext\":\"order 9\"}}");
+    assert_string_equal(found(FILTER(.task_id = "p")), "9 10 ");
+    assert_string_equal(found(FILTER(.task_id = "v")), "9 ");
+    assert_string_equal(found(FILTER(.context = "order 9")), "9 10 ");
+    assert_string_equal(found(FILTER(.context = "order")), "");
+    struct inbox_stuck stuck;
+    assert_int_equal(inbox_reader_stuck(reader, INT64_MAX), 0);
+    assert_int_equal(inbox_reader_stuck_next(reader, &stuck), 1);
+    assert_string_equal(stuck.task_id, "v");
+    assert_int_equal(inbox_reader_stuck_next(reader, &stuck), 0);
+}
+
 static void a_file_is_read_as_its_life(void **state)
 {
     (void)state;
@@ -307,6 +328,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(filters_choose),
+        TEST(an_upload_is_found_by_its_contexts_and_the_tasks_it_names),
         TEST(a_file_is_read_as_its_life),
         TEST(a_paused_query_goes_on_where_it_was),
         TEST(a_count_counts_what_is_found),

@@ -159,6 +159,19 @@ static void test_stats(void **state)
     assert_true(s->last_event == RECORD_TIME);
 }
 
+static void test_confirmed(void **state)
+{
+    (void)state;
+    const int64_t confirmed[] = {1, 2, 3};
+    start(&memory_inbox);
+    assert_int_equal(recorder_confirmed(recorder, confirmed, 3), 0);
+    assert_int_equal(required.n_confirmed, 3);
+    stop(NULL);
+    start(&memory_output);
+    assert_int_equal(recorder_confirmed(recorder, confirmed, 3), 0);
+    assert_int_equal(required.n_confirmed, 0);
+}
+
 /* With two outputs that wait, neither waits for the other's descriptor. */
 static void test_flush(void **state)
 {
@@ -203,6 +216,7 @@ int main(void)
         cmocka_unit_test_teardown(test_requests_without_commit, stop),
         cmocka_unit_test_teardown(test_duplicate_is_said_everywhere, stop),
         cmocka_unit_test_teardown(test_stats, stop),
+        cmocka_unit_test_teardown(test_confirmed, stop),
         cmocka_unit_test_teardown(test_flush, stop),
         cmocka_unit_test_teardown(test_takes_its_sinks, stop),
     };
