@@ -133,7 +133,7 @@ def assert_complete(box, load, may_lack=0):
 
 
 def test_journald_restarted(box, required):
-    with Load(box, 100_000 + 50_000 * (required == "journal")) as load:
+    with Load(box, 100_000 + 50_000 * (required == "journal"), pause=0.002) as load:
         for _ in range(3):
             box.systemctl("restart", "systemd-journald")
     print(dict(load.outcomes))
@@ -155,7 +155,7 @@ def test_journald_stopped_for_three_seconds(box, required):
 def test_journald_killed(box, required):
     """What waits in journald's socket survives it. The one entry that it has just read, no sender can know of."""
     kills = 2
-    with Load(box, 300_000 + 50_000 * (required == "journal")) as load:
+    with Load(box, 300_000 + 50_000 * (required == "journal"), pause=0.002) as load:
         for _ in range(kills):
             journald = box.main_pid("systemd-journald.service")
             box.run("kill", "-KILL", str(journald))
