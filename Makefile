@@ -14,6 +14,7 @@ PKG_CONFIG ?= pkg-config
 LIBS_EVERY  := libsystemd libcjson nettle sqlite3
 LIBS_SERVER := libmicrohttpd
 LIBS_CLOUD  := libcurl
+LIBS_FORWARD := $(LIBS_CLOUD) rdkafka
 
 STD   := -std=gnu11
 WARN  := -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef \
@@ -31,7 +32,8 @@ LIBEXECDIR    = $(PREFIX)/libexec/vodhook
 # the objects that a program uses, so vodhook links no HTTP client.
 LIB_SRC  := $(sort $(wildcard src/*/*.c))
 LIB_OBJ  := $(LIB_SRC:src/%.c=$(B)/%.o)
-PROGRAMS := $(B)/vodhook $(if $(wildcard src/main_cloud.c),$(B)/vodhook-cloud)
+PROGRAMS := $(B)/vodhook $(if $(wildcard src/main_cloud.c),$(B)/vodhook-cloud) \
+            $(if $(wildcard src/main_forward.c),$(B)/vodhook-forward)
 
 UNIT_SRC := $(sort $(wildcard tests/unit/test_*.c))
 UNIT     := $(UNIT_SRC:tests/unit/%.c=$(B)/unit/%)
@@ -53,7 +55,7 @@ FLAGS_NOW = $(CC) $(ALL_CFLAGS) $(ALL_CPPFLAGS) $(ALL_LDFLAGS)
 $(B)/flags: FORCE
 	$(Q)mkdir -p $(@D)
 	$(Q)sh tests/check-libraries $(PKG_CONFIG)
-	$(Q)$(PKG_CONFIG) --cflags $(LIBS_EVERY) $(LIBS_SERVER) $(LIBS_CLOUD) >$(B)/pkg-cflags
+	$(Q)$(PKG_CONFIG) --cflags $(LIBS_EVERY) $(LIBS_SERVER) $(LIBS_FORWARD) >$(B)/pkg-cflags
 	$(Q)printf '%s\n' "$$FLAGS_NOW" | cat - $(B)/pkg-cflags >$@.now
 	$(Q)cmp -s $@.now $@ || cp $@.now $@
 export FLAGS_NOW
@@ -76,11 +78,15 @@ $(B)/vodhook-cloud: $(B)/main_cloud.o $(B)/libvodhook.a
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $$($(PKG_CONFIG) --libs $(LIBS_EVERY) $(LIBS_CLOUD))
 
+$(B)/vodhook-forward: $(B)/main_forward.o $(B)/libvodhook.a
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $$($(PKG_CONFIG) --libs $(LIBS_EVERY) $(LIBS_FORWARD))
+
 $(B)/unit/%: tests/unit/%.c $(B)/libvodhook.a
 	$(Q)mkdir -p $(@D)
 	@echo "  TEST  $@"
 	$(Q)$(CC) $(ALL_CPPFLAGS) -DFIXTURES='"$(CURDIR)/tests/fixtures"' $(ALL_CFLAGS) -MMD -MP $(ALL_LDFLAGS) -o $@ $< \
-	    $(B)/libvodhook.a $$($(PKG_CONFIG) --libs $(LIBS_EVERY) $(LIBS_SERVER) $(LIBS_CLOUD) cmocka)
+	    $(B)/libvodhook.a $$($(PKG_CONFIG) --libs $(LIBS_EVERY) $(LIBS_SERVER) $(LIBS_FORWARD) cmocka)
 
 # With the driver that replays a corpus; make fuzz puts libFuzzer in its place.
 FUZZ_MAIN ?= tests/fuzz/replay_main.c
@@ -88,9 +94,9 @@ $(B)/fuzz/%: tests/fuzz/%.c tests/fuzz/replay_main.c $(B)/libvodhook.a
 	$(Q)mkdir -p $(@D)
 	@echo "  FUZZ  $@"
 	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -Wno-missing-prototypes -MMD -MP -MF $@.d -MT $@ $(ALL_LDFLAGS) -o $@ $< \
-	    $(FUZZ_MAIN) $(B)/libvodhook.a $$($(PKG_CONFIG) --libs $(LIBS_EVERY) $(LIBS_SERVER) $(LIBS_CLOUD))
+	    $(FUZZ_MAIN) $(B)/libvodhook.a $$($(PKG_CONFIG) --libs $(LIBS_EVERY) $(LIBS_SERVER) $(LIBS_FORWARD))
 
--include $(LIB_OBJ:.o=.d) $(B)/main.d $(B)/main_cloud.d $(UNIT:=.d) $(FUZZ:=.d)
+-include $(LIB_OBJ:.o=.d) $(B)/main.d $(B)/main_cloud.d $(B)/main_forward.d $(UNIT:=.d) $(FUZZ:=.d)
 
 ## run: build, and receive events on port 8080 until Ctrl-C
 .PHONY: run

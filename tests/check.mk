@@ -1,10 +1,11 @@
 # check.mk: dependencies, tests, checks and benchmarks. Included by the Makefile.
 
 APT_BUILD := gcc make libc6-dev pkg-config libmicrohttpd-dev libcjson-dev libsystemd-dev nettle-dev libsqlite3-dev \
-             libcurl4-openssl-dev
+             libcurl4-openssl-dev librdkafka-dev
 APT_DEB   := build-essential debhelper systemd
 APT_TEST  := libcmocka-dev python3 python3-pytest valgrind clang libclang-rt-CLANG-dev clang-tidy clang-format cppcheck \
-             mandoc man-db systemd-container sqlite3 jq procps less strace iproute2 openssl git nodejs@node npm@npm $(APT_DEB) lintian
+             mandoc man-db systemd-container sqlite3 jq procps less strace iproute2 openssl git nodejs@node npm@npm $(APT_DEB) lintian \
+             openjdk-17-jre-headless@java maven@mvn kcat
 
 # Building and running need fewer packages than testing.
 APT_WANTED = $(APT_BUILD) $(if $(filter deb,$(MAKECMDGOALS)),$(APT_DEB)) \
