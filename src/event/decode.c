@@ -85,19 +85,12 @@ static const cJSON *parse_tree(struct event_decoder *d)
 
 /* --- Members ------------------------------------------------------------------------------------------ */
 
-/* Today's names begin with a capital, the legacy ones are the same with a small letter. */
-static bool name_is(const char *given, struct slice name)
-{
-    return ((given[0] ^ name.data[0]) | 0x20) == 0x20 &&
-           strncmp(given + 1, name.data + 1, name.len - 1) == 0 && given[name.len] == '\0';
-}
-
-const cJSON *decode_child(const cJSON *object, struct slice name)
+const cJSON *decode_member(const cJSON *object, const char *name)
 {
     if (!cJSON_IsObject(object))
         return NULL;
     for (const cJSON *m = object->child; m; m = m->next)
-        if (name_is(m->string, name))
+        if (decode_name_is(m->string, name))
             return cJSON_IsNull(m) ? NULL : m;
     return NULL;
 }

@@ -28,24 +28,30 @@ struct payload {
 
 /* --- Finding ------------------------------------------------------------------------------------------ */
 
-/* The next name of a path; empty at its end. */
-static struct slice next_name(const char **path)
+/* What stands behind a name of a path: the next one, or the space or NUL at the path's end. */
+static const char *next_name(const char *path)
 {
-    struct slice name = {*path, strcspn(*path, ". ")};
-    *path += name.len + ((*path)[name.len] == '.');
-    return name;
+    while (*path && *path != '.' && *path != ' ')
+        path++;
+    return path + (*path == '.');
 }
 
 static const char *next_path(const char *path)
 {
-    path += strcspn(path, " ");
-    return *path ? path + 1 : path;
+    while (*path && *path++ != ' ')
+        ;
+    return path;
+}
+
+static bool at_end(const char *path)
+{
+    return !*path || *path == ' ';
 }
 
 static const cJSON *at_path(const cJSON *object, const char *path)
 {
-    for (struct slice name; object && (name = next_name(&path)).len;)
-        object = decode_child(cJSON_IsArray(object) ? object->child : object, name);
+    for (; object && !at_end(path); path = next_name(path))
+        object = decode_member(cJSON_IsArray(object) ? object->child : object, path);
     return object;
 }
 
@@ -64,9 +70,9 @@ static const char *text_at(struct payload *p, const cJSON *object, const char *p
 /* The node at a path, which is known to be there. */
 static uint32_t node_at(const struct json *j, uint32_t node, const char *path)
 {
-    for (struct slice name; (name = next_name(&path)).len;) {
+    for (; !at_end(path); path = next_name(path)) {
         char upper[64], lower[64];
-        snprintf(upper, sizeof upper, "%.*s", (int)name.len, name.data);
+        snprintf(upper, sizeof upper, "%.*s", (int)strcspn(path, ". "), path);
         snprintf(lower, sizeof lower, "%c%s", upper[0] | 0x20, upper + 1);
         node += json_kind(j, node) == '[';
         uint32_t member = node + 1;
@@ -246,10 +252,9 @@ static size_t texts_at(const cJSON *value, const char *path, size_t n, const cha
             n = texts_at(v, path, n, ret);
         return n;
     }
-    struct slice name = next_name(&path);
-    if (name.len) {
-        const cJSON *member = decode_child(value, name);
-        return member ? texts_at(member, path, n, ret) : n;
+    if (!at_end(path)) {
+        const cJSON *member = decode_member(value, path);
+        return member ? texts_at(member, next_name(path), n, ret) : n;
     }
     if (!cJSON_IsString(value) || !*value->valuestring)
         return n;
@@ -258,14 +263,23 @@ static size_t texts_at(const cJSON *value, const char *path, size_t n, const cha
     return n + 1;
 }
 
+/* In the order of the event. Most members of an output are numbers, which have no name to look up. */
 static size_t urls_of(const cJSON *output, const char **ret)
 {
-    const char *paths = "Url CoverUrl ImageUrlSet PicInfoSet.Url WebVttUrl OutputFiles.Url CoverSet.CoverUrl"
-                        " HighlightSet.HighlightUrl ImgInfo.Url SegmentSetFileUrl ImageSpriteUrl ImageUrl"
-                        " ImageUrls UrlList";
+    static const char *const paths[] = {
+        "Url",         "CoverUrl",          "ImageUrlSet",       "PicInfoSet.Url",
+        "WebVttUrl",   "OutputFiles.Url",   "CoverSet.CoverUrl", "HighlightSet.HighlightUrl",
+        "ImgInfo.Url", "SegmentSetFileUrl", "ImageSpriteUrl",    "ImageUrl",
+        "ImageUrls",   "UrlList",
+    };
     size_t n = 0;
-    for (; *paths; paths = next_path(paths))
-        n = texts_at(output, paths, n, ret);
+    for (const cJSON *m = cJSON_IsObject(output) ? output->child : NULL; m; m = m->next) {
+        if (cJSON_IsNumber(m))
+            continue;
+        for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
+            if (decode_name_is(m->string, paths[i]))
+                n = texts_at(m, next_name(paths[i]), n, ret);
+    }
     return n;
 }
 

@@ -6,13 +6,20 @@
 #include "base/arena.h"
 #include "event/event.h"
 
-/* The member of that name, with a capital or a small first letter; NULL where it is missing or null. */
-const cJSON *decode_child(const cJSON *object, struct slice name);
-
-static inline const cJSON *decode_member(const cJSON *object, const char *name)
+/* Whether a member is called so: today's names begin with a capital, the legacy ones are the same with a small
+ * letter. The name ends at a dot, a space or NUL. */
+static inline bool decode_name_is(const char *given, const char *name)
 {
-    return decode_child(object, slice_of(name));
+    if (((given[0] ^ name[0]) | 0x20) != 0x20)
+        return false;
+    while (*++name && *name != '.' && *name != ' ')
+        if (*++given != *name)
+            return false;
+    return !given[1];
 }
+
+/* The member of that name, with a capital or a small first letter; NULL where it is missing or null. */
+const cJSON *decode_member(const cJSON *object, const char *name);
 
 /* A string that is not empty, or a number, as text; NULL for anything else. In the arena or the tree. */
 const char *decode_text(struct arena *arena, const cJSON *value);

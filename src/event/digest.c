@@ -75,6 +75,18 @@ static struct json_string name_of(const struct digester *d, const struct member 
     return m->payload ? (struct json_string){.at = none, .end = none} : json_string_of(d->json, m->name);
 }
 
+static uint64_t prefix_of(struct json_string name)
+{
+    uint64_t prefix = 0;
+    if (name.end - name.at >= (ptrdiff_t)sizeof prefix) {
+        memcpy(&prefix, name.at, sizeof prefix);
+        return be64toh(prefix);
+    }
+    for (int shift = 56; name.at < name.end; shift -= 8)
+        prefix |= (uint64_t)(unsigned char)*name.at++ << shift;
+    return prefix;
+}
+
 static int compare_members(const void *a, const void *b, void *userdata)
 {
     const struct member *x = a, *y = b;
@@ -87,6 +99,21 @@ static int compare_members(const void *a, const void *b, void *userdata)
         q = json_string_next(&t);
     } while (p == q && p >= 0);
     return p != q ? (p > q) - (p < q) : (x->name > y->name) - (x->name < y->name);
+}
+
+static void sort_members(const struct digester *d, struct member *members, size_t n)
+{
+    if (n > MEMBERS_FEW) {
+        qsort_r(members, n, sizeof *members, compare_members, (void *)d);
+        return;
+    }
+    for (size_t i = 1; i < n; i++) {
+        struct member m = members[i];
+        size_t to = i;
+        for (; to && compare_members(&members[to - 1], &m, (void *)d) > 0; to--)
+            members[to] = members[to - 1];
+        members[to] = m;
+    }
 }
 
 /* Whether a member at the top belongs to the envelope, which differs from delivery to delivery. */
@@ -120,10 +147,7 @@ static size_t collect_members(const struct digester *d, uint32_t object, struct 
         struct member *m = &ret[n++];
         *m = (struct member){.name = name, .escaped = j->nodes[name].flags & JSON_ESCAPED};
         m->payload = object == 0 && is_payload(d, name);
-        struct json_string text = name_of(d, m);
-        size_t len = (size_t)(text.end - text.at);
-        memcpy(&m->prefix, text.at, len < sizeof m->prefix ? len : sizeof m->prefix);
-        m->prefix = be64toh(m->prefix);
+        m->prefix = prefix_of(name_of(d, m));
     }
     return n;
 }
@@ -133,7 +157,7 @@ static int put_value(struct digester *d, uint32_t node);
 static int put_members(struct digester *d, uint32_t object, struct member *members)
 {
     size_t n = collect_members(d, object, members);
-    qsort_r(members, n, sizeof *members, compare_members, (void *)d);
+    sort_members(d, members, n);
     put(d, "{", 1);
     for (size_t i = 0; i < n; i++) {
         if (i)
