@@ -66,6 +66,9 @@ $(B)/%.o: src/%.c $(B)/flags
 	@echo "  CC    $<"
 	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
+# The JSON Schema is a part of the program.
+$(B)/record/json_line.o: src/record/format-1.schema.json
+
 $(B)/libvodhook.a: $(LIB_OBJ)
 	$(Q)rm -f $@
 	$(Q)$(AR) rcs $@ $^

@@ -3,6 +3,7 @@
 # Each folder can be set on the command line. pkg-config knows those of the distribution, which do not depend on PREFIX.
 BINDIR         ?= $(PREFIX)/bin
 MANDIR         ?= $(PREFIX)/share/man
+DATADIR        ?= $(PREFIX)/share/vodhook
 EXAMPLESDIR    ?= $(PREFIX)/share/doc/vodhook/examples
 UNITDIR        ?= $(or $(call dir_of,systemd,systemdsystemunitdir),/usr/lib/systemd/system)
 SYSUSERSDIR    ?= $(or $(call dir_of,systemd,sysusersdir),/usr/lib/sysusers.d)
@@ -17,6 +18,7 @@ UNITS := $(notdir $(sort $(wildcard systemd/*.service systemd/*.socket)))
 INSTALLED = 755:$(B)/vodhook:$(BINDIR)/vodhook \
             $(foreach p,$(filter-out $(B)/vodhook,$(PROGRAMS)),755:$(p):$(LIBEXECDIR)/$(notdir $(p))) \
             $(foreach u,$(UNITS),644:$(B)/systemd/$(u):$(UNITDIR)/$(u)) \
+            644:src/record/format-1.schema.json:$(DATADIR)/format-1.schema.json \
             644:systemd/vodhook.sysusers:$(SYSUSERSDIR)/vodhook.conf \
             644:systemd/vodhook.catalog:$(CATALOGDIR)/vodhook.catalog \
             644:systemd/bash-completion/vodhook:$(COMPLETIONSDIR)/vodhook \
@@ -44,7 +46,7 @@ uninstall:
 	$(Q)$(if $(DESTDIR),,sh systemd/tell-systemd leaving $(UNITS))
 	$(Q)for entry in $(INSTALLED); do IFS=:; set -- $$entry; rm -f "$(DESTDIR)$$3"; done
 	$(Q)! cmp -s systemd/vodhook.conf "$(DESTDIR)$(CONFIG)" || rm "$(DESTDIR)$(CONFIG)"
-	$(Q)for dir in $(LIBEXECDIR) $(EXAMPLESDIR) $(dir $(EXAMPLESDIR)); do \
+	$(Q)for dir in $(LIBEXECDIR) $(DATADIR) $(EXAMPLESDIR) $(dir $(EXAMPLESDIR)); do \
 	    [ ! -d "$(DESTDIR)$$dir" ] || rmdir --ignore-fail-on-non-empty "$(DESTDIR)$$dir"; \
 	done
 	$(Q)$(if $(DESTDIR),,sh systemd/tell-systemd gone)

@@ -3,7 +3,7 @@
 APT_BUILD := gcc make libc6-dev pkg-config libmicrohttpd-dev libcjson-dev libsystemd-dev nettle-dev libsqlite3-dev \
              libcurl4-openssl-dev librdkafka-dev
 APT_DEB   := build-essential debhelper systemd
-APT_TEST  := libcmocka-dev python3 python3-pytest valgrind clang libclang-rt-CLANG-dev clang-tidy clang-format cppcheck \
+APT_TEST  := libcmocka-dev python3 python3-jsonschema python3-pytest valgrind clang libclang-rt-CLANG-dev clang-tidy clang-format cppcheck \
              mandoc man-db systemd-container sqlite3 jq procps less strace iproute2 openssl git nodejs@node npm@npm $(APT_DEB) lintian \
              openjdk-17-jre-headless@java maven@mvn kcat
 

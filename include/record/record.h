@@ -46,8 +46,17 @@ struct record {
 };
 
 /* Appends the summary: of an event its own and then what record knows besides (source=pull, duplicate=yes,
- * trust=refused reason="…"); of a request: POST /x?y 17 bytes, `unreadable` and why. Everything escaped. */
+ * trust=refused reason="…"); of a request: POST /x?y 17 bytes, `unreadable` and why. Of a request and of what is
+ * refused also who sent it, from=. Everything escaped. */
 void record_summary(struct buffer *to, const struct record *r);
+
+/* Appends a request's body for showing: at most max bytes of it, cut between characters, and the value of
+ * every member that is called Sign as "***", since one that cannot be read may still hold a good one. Returns
+ * whether less is shown than arrived. */
+bool record_body(struct buffer *to, const struct record *r, size_t max);
+
+/* Appends the JSON of an event byte for byte, but for the value of a top-level Sign, which becomes "***". */
+void record_event(struct buffer *to, const struct record *r);
 
 /* Writes the id: the same on every machine, by every way and at every retry. It is the digest in hex; of an
  * event that may truly happen twice, followed by - and the UNIX second at which it was first received. Empty

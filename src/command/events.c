@@ -260,6 +260,10 @@ int command_events(int argc, char *argv[])
     int r = setup(COMMAND_EVENTS, argc, argv, &o);
     if (r >= 0)
         return r;
+    if (options_flag(o, "schema")) {
+        struct slice schema = json_line_schema();
+        return fwrite(schema.data, 1, schema.len, stdout) == schema.len ? EXIT_SUCCESS : EXIT_FAILURE;
+    }
     struct events e = {0};
     if (read_options(&e, o) < 0)
         return EXIT_USAGE;

@@ -14,7 +14,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "inbox/sink.h"
-#include "record/sinks.h"
+#include "record/journal.h"
+#include "record/stdout.h"
 
 static const int64_t MILLISECOND = 1000;
 static const int64_t STALLED_RETRY = 500 * MILLISECOND;

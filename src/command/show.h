@@ -4,7 +4,8 @@
 #include <stdbool.h>
 
 #include "base/buffer.h"
-#include "record/format.h"
+#include "record/full_text.h"
+#include "record/json_line.h"
 
 enum show_format { SHOW_LINE, SHOW_FULL, SHOW_JSON, SHOW_RAW };
 

@@ -119,6 +119,8 @@ const struct option_row option_table[] = {
              "raw: the bodies as they arrived"},
     {.name = "no-pager", .type = OPTION_FLAG, .argv_only = true, .commands = COMMAND_EVENTS,
      .help = "do not page on a terminal"},
+    {.name = "schema", .type = OPTION_FLAG, .argv_only = true, .commands = COMMAND_EVENTS,
+     .help = "print the JSON Schema of --output json, and nothing else"},
     {.name = "count", .type = OPTION_FLAG, .argv_only = true, .commands = COMMAND_EVENTS,
      .help = "only say how many there are"},
     {.name = "follow", .type = OPTION_FLAG, .argv_only = true, .commands = COMMAND_EVENTS,

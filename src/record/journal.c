@@ -12,9 +12,8 @@
 #include "base/journald.h"
 #include "base/log.h"
 #include "base/trouble.h"
-#include "record/format.h"
+#include "record/journal.h"
 #include "record/message_ids.h"
-#include "record/sinks.h"
 
 enum {
     FILE_IDS_MAX = 256,             /* in an entry, which journald limits to about 1,000 fields */
@@ -70,6 +69,9 @@ static void put_event(struct journal_sink *s, const struct record *r)
 {
     const struct event *e = r->event;
     struct buffer *to = &s->entry;
+    char id[RECORD_ID_MAX + 1];
+    record_id(r, id);
+    put_text(to, "VOD_ID", id);
     put_text(to, "VOD_EVENT_TYPE", e->type);
     for (size_t i = 0; i < e->n_file_ids && i < FILE_IDS_MAX; i++)
         put_text(to, "VOD_FILE_ID", e->file_ids[i]);

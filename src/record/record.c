@@ -6,7 +6,6 @@
 
 #include "base/text.h"
 #include "event/types.h"
-#include "record/format.h"
 #include "json/json_write.h"
 
 const char *record_trust_name(enum record_trust t)
@@ -58,6 +57,10 @@ void record_summary(struct buffer *to, const struct record *r)
         buffer_puts(to, " duplicate=yes");
     if (r->trust == TRUST_REFUSED)
         buffer_puts(to, " trust=refused");
+    if (r->remote && (r->kind == RECORD_REQUEST || r->trust == TRUST_REFUSED)) {
+        buffer_puts(to, " from=");
+        text_logfmt_value(to, slice_of(r->remote));
+    }
     if (r->reason) {
         buffer_puts(to, " reason=");
         text_logfmt_value(to, slice_of(r->reason));

@@ -13,9 +13,10 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "record/format.h"
+#include "record/full_text.h"
+#include "record/json_line.h"
 #include "record/message_ids.h"
-#include "record/sinks.h"
+#include "record/stdout.h"
 
 enum {
     WRITE_AT = 64 * 1024,     /* bytes that are written without waiting for the end of the round */

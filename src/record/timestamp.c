@@ -1,9 +1,9 @@
 /* timestamp.c: times as RFC 3339 writes them, put together once a second. */
+#include "record/timestamp.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
-
-#include "record/format.h"
 
 enum { SECOND = 1000000 };
 

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "base/text.h"
-#include "record/sinks.h"
+#include "record/stdout.h"
 #include "source/intake.h"
 
 enum { HEADERS_MAX = 16 };

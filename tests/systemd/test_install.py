@@ -31,6 +31,7 @@ def expected(prefix):
         *(f"{prefix}/share/man/man1/{page.name}" for page in (TREE / "src").glob("*/*.1")),
         *(f"{prefix}/share/man/man5/{page.name}" for page in (TREE / "src").glob("*/*.5")),
         "etc/vodhook.conf",
+        f"{prefix}/share/vodhook/format-1.schema.json",
         f"{prefix}/share/doc/vodhook/examples/sign-key.conf.example",
         f"{UNITDIR}/vodhook.service", f"{UNITDIR}/vodhook.socket",
         pkg_config("sysusersdir", "systemd", "/usr/lib/sysusers.d") + "/vodhook.conf",

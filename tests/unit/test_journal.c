@@ -16,8 +16,8 @@
 
 #include "base/journald.h"
 #include "base/log.h"
+#include "record/journal.h"
 #include "record/message_ids.h"
-#include "record/sinks.h"
 #include "records.h"
 
 enum { LOG_BODY = 16, DEADLINE = 60 * 1000 * 1000 };

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "record/format.h"
+#include "record/full_text.h"
 #include "records.h"
 
 #define BODY "{\"EventType\":\"FileDeleted\",\"FileDeleteEvent\":{\"FileIdSet\":[\"1\"]}}"
@@ -63,7 +63,7 @@ static void test_event_summary(void **state)
     r.trust = TRUST_REFUSED;
     r.reason = "wrong Sign";
     own.len = len;
-    buffer_puts(&own, " trust=refused reason=\"wrong Sign\"");
+    buffer_puts(&own, " trust=refused from=192.0.2.7:55012 reason=\"wrong Sign\"");
     buffer_putc(&own, 0);
     assert_summary(&r, own.data);
     buffer_done(&own);
@@ -73,22 +73,26 @@ static void test_request_summary(void **state)
 {
     (void)state;
     struct record r = request_record("POST", "/x?y", slice_of("17 bytes long, so"));
-    assert_summary(&r, "POST /x?y 17 bytes");
+    assert_summary(&r, "POST /x?y 17 bytes from=[2001:db8::1]:55012");
     r.unreadable = true;
     r.reason = "the text ends too early";
     r.body_bytes = UINT64_C(8589934592);
-    assert_summary(&r, "POST /x?y 8589934592 bytes unreadable reason=\"the text ends too early\"");
+    assert_summary(
+        &r,
+        "POST /x?y 8589934592 bytes unreadable from=[2001:db8::1]:55012 reason=\"the text ends too early\"");
     r.method = r.target = (struct slice){0};
     r.source = SOURCE_PULL;
+    r.remote = "vod.tencentcloudapi.com";
     r.duplicate = true;
     r.reason = "why";
-    assert_summary(&r, "Body of 8589934592 bytes unreadable source=pull duplicate=yes reason=why");
+    assert_summary(&r, "Body of 8589934592 bytes unreadable source=pull duplicate=yes "
+                       "from=vod.tencentcloudapi.com reason=why");
     r = request_record("GET\x1b", "/a\nb\xe2\x80\xae\xff", (struct slice){0});
     r.trust = TRUST_REFUSED;
-    assert_summary(&r, "GET\\u001b /a\\nb\\u202e\\xff 0 bytes trust=refused");
+    assert_summary(&r, "GET\\u001b /a\\nb\\u202e\\xff 0 bytes trust=refused from=[2001:db8::1]:55012");
     /* A target cannot pass for what is said of it. */
     r = request_record("GET", "/ 0 bytes trust=\"verified\"", (struct slice){0});
-    assert_summary(&r, "GET \"/ 0 bytes trust=\\\"verified\\\"\" 0 bytes");
+    assert_summary(&r, "GET \"/ 0 bytes trust=\\\"verified\\\"\" 0 bytes from=[2001:db8::1]:55012");
 }
 
 static void assert_body(const char *body, size_t max, bool cut, const char *expected)

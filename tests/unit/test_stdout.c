@@ -18,7 +18,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "record/sinks.h"
+#include "record/stdout.h"
 #include "records.h"
 
 enum { BUFFER_MAX = 256 * 1024 };
@@ -339,7 +339,7 @@ static void test_rest_at_the_end(void **state)
     struct sink *s = make(p[1]);
     int n = 0;
     while (n < 200)
-        assert_int_equal(put(s, n++, 1000), 0);
+        assert_int_equal(put(s, n++, 500), 0);
     assert_true(s->ops->flush(s) > 0);
     pid_t child = fork();
     if (child == 0) {

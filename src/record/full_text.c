@@ -1,9 +1,10 @@
-/* text.c: a record as people read it. */
+/* full_text.c: a record as people read it. */
+#include "record/full_text.h"
+
 #include <inttypes.h>
 
 #include "base/cleanup.h"
 #include "base/text.h"
-#include "record/format.h"
 #include "json/json_write.h"
 
 #define MARGIN "    "

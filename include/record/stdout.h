@@ -1,9 +1,5 @@
-/* sinks.h: how each sink is made. Each returns 0 and an owned sink, or a negative errno, logged. */
+/* stdout.h: the sink that writes to stdout. */
 #pragma once
-
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 
 #include "record/sink.h"
 
@@ -16,9 +12,5 @@ struct stdout_config {
         buffer_max; /* bytes kept for a reader that stalls; past it whole records are dropped and counted */
 };
 
+/* Returns 0 and an owned sink, or a negative errno, logged. */
 int sink_stdout_new(const struct stdout_config *config, struct sink **ret);
-
-/* One native entry a record, fields in the man page. A required one says 0 only when journald has the entry,
- * and waits a moment for a busy one; any other keeps what journald does not take at once and sends it later.
- */
-int sink_journal_new(size_t log_body, bool required, struct sink **ret);
