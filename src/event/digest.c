@@ -140,8 +140,7 @@ static size_t collect_members(const struct digester *d, uint32_t object, struct 
 {
     const struct json *j = d->json;
     size_t n = 0;
-    json_each(j, object, name)
-    {
+    json_each(j, object, name) {
         if (json_kind(j, name + 1) == 'n' || (object == 0 && is_envelope(d, name)))
             continue;
         struct member *m = &ret[n++];
@@ -179,7 +178,8 @@ static int put_object(struct digester *d, uint32_t object)
 {
     struct member few[MEMBERS_FEW];
     size_t n = 0;
-    json_each(d->json, object, name) n++;
+    json_each(d->json, object, name)
+        n++;
     if (n <= MEMBERS_FEW)
         return put_members(d, object, few);
     struct member *many = malloc(n * sizeof *many);
@@ -191,8 +191,7 @@ static int put_object(struct digester *d, uint32_t object)
 static int put_array(struct digester *d, uint32_t array)
 {
     put(d, "[", 1);
-    json_each(d->json, array, element)
-    {
+    json_each(d->json, array, element) {
         if (element > array + 1)
             put(d, ",", 1);
         int r = put_value(d, element);

@@ -248,9 +248,11 @@ static int open_database(struct state *s, enum state_use use)
 static int make_folder(const char *path)
 {
     cleanup_free char *folder = strdup(path);
-    char *slash = folder ? strrchr(folder, '/') : NULL;
+    if (!folder)
+        return -ENOMEM;
+    char *slash = strrchr(folder, '/');
     if (!slash)
-        return folder ? 0 : -ENOMEM;
+        return 0;
     *slash = '\0';
     if (mkdir(folder, FOLDER_MODE) < 0 && errno != EEXIST)
         return log_error_errno(errno, "Failed to make the folder %s: %m", folder);

@@ -281,7 +281,7 @@ static int make_file(struct database *d)
     cleanup_close int fd = open(d->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, FILE_MODE);
     if (fd < 0 && errno == EEXIST && access(d->path, F_OK) < 0)
         fd = open(d->path, O_RDWR | O_CREAT | O_CLOEXEC, FILE_MODE);
-    else if (fd < 0 && errno != EEXIST)
+    if (fd < 0 && errno != EEXIST)
         return -errno;
     if ((r = find_paths(d)) < 0 || (r = name_beside(d)) < 0)
         return r;

@@ -132,7 +132,7 @@ static int open_database(struct inbox_reader *r)
 static int check_schema(struct inbox_reader *r, const char **ret_why)
 {
     static const char *const steps[] = INBOX_SCHEMA_STEPS;
-    int64_t application, tables;
+    int64_t application = 0, tables = 0;
     int err = number_of(r, "PRAGMA application_id", &application);
     if (err >= 0)
         err = number_of(r, "PRAGMA user_version", &r->schema);

@@ -75,7 +75,7 @@ static int hex4(const char *at, const char *end)
     if (end - at < 4)
         return -1;
     for (int i = 0; i < 4; i++) {
-        int c = at[i], lower = c | 0x20;
+        int c = (unsigned char)at[i], lower = c | 0x20;
         if (c >= '0' && c <= '9')
             code = code << 4 | (c - '0');
         else if (lower >= 'a' && lower <= 'f')
@@ -397,6 +397,8 @@ bool json_is(const struct json *j, uint32_t node, const char *text)
 uint32_t json_member(const struct json *j, uint32_t object, const char *name)
 {
     if (json_kind(j, object) == '{')
-        json_each(j, object, member) if (json_is(j, member, name)) return member + 1;
+        json_each(j, object, member)
+            if (json_is(j, member, name))
+                return member + 1;
     return 0;
 }

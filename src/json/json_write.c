@@ -141,8 +141,7 @@ static void put_value(struct writer *w, uint32_t node)
     }
     buffer_putc(w->to, c);
     w->depth++;
-    json_each(w->json, node, item)
-    {
+    json_each(w->json, node, item) {
         if (w->to->len > w->most)
             return;
         if (!empty)
@@ -199,11 +198,11 @@ void json_write_masked(struct buffer *to, const struct json *j)
 {
     size_t done = 0;
     if (j->flags & JSON_SIGN)
-        json_each(j, 0, name) if (json_is(j, name, "Sign"))
-        {
-            put_up_to(to, j, name + 1, &done);
-            buffer_puts(to, JSON_MASK);
-        }
+        json_each(j, 0, name)
+            if (json_is(j, name, "Sign")) {
+                put_up_to(to, j, name + 1, &done);
+                buffer_puts(to, JSON_MASK);
+            }
     put_rest(to, j, done);
 }
 

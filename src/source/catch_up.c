@@ -339,7 +339,9 @@ static int look_at_tasks(struct catch_up *c, int64_t *last)
         r = copy_page(c, "TaskSet");
     if (r < 0)
         return r;
-    json_each(&c->rows, 0, row) if ((r = look_at_task(c, row, last)) < 0) return r;
+    json_each(&c->rows, 0, row)
+        if ((r = look_at_task(c, row, last)) < 0)
+            return r;
     if (c->rows.n == 1 || c->stats.young > young)
         *c->token = '\0';
     return r;
@@ -375,14 +377,13 @@ static void find_upload_tasks(const struct reply *reply, char procedure[REBUILD_
     struct rebuild_task task;
     if (!rows || json_kind(reply->json, rows) != '[')
         return;
-    json_each(reply->json, rows, row)
-    {
+    json_each(reply->json, rows, row) {
         if (!rebuild_read_task(reply->json, row, &task))
             continue;
         if (!*procedure && strcmp(task.type, "Procedure") == 0)
-            strcpy(procedure, task.id);
+            memcpy(procedure, task.id, sizeof task.id);
         if (!*review && strcmp(task.type, "ReviewAudioVideo") == 0)
-            strcpy(review, task.id);
+            memcpy(review, task.id, sizeof task.id);
     }
 }
 
@@ -456,8 +457,7 @@ static int look_at_files(struct catch_up *c, int64_t from, int64_t to, int64_t t
         int r = copy_page(c, "MediaInfoSet");
         if (r < 0)
             return r;
-        json_each(&c->rows, 0, row)
-        {
+        json_each(&c->rows, 0, row) {
             if ((r = look_at_file(c, row)) < 0)
                 return r;
             offset++;
@@ -475,7 +475,7 @@ static int look_at_files(struct catch_up *c, int64_t from, int64_t to, int64_t t
 static int catch_up_files(struct catch_up *c)
 {
     int64_t from = c->config.uploads_from / SECOND, end = (wall(c) - c->config.grace) / SECOND, to = end,
-            total;
+            total = 0;
     c->stats.uploads_until = end * SECOND;
     while (from <= end) {
         int r = search(c, from * SECOND, to * SECOND, 0, &total);

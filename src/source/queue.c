@@ -177,8 +177,7 @@ static int put_batch(struct queue *q, uint32_t events, bool *recorded, bool agai
     const struct json *json = q->reply.json;
     int result = 0;
     size_t i = 0;
-    json_each(json, events, event)
-    {
+    json_each(json, events, event) {
         struct arrival a = arrival_of(q, json_raw(json, event), again);
         int r = recorded[i] ? 0 : intake_put(q->intake, &a, NULL);
         recorded[i++] = r == 0;
@@ -214,8 +213,7 @@ static size_t take_handles(struct queue *q, uint32_t events)
     struct slice handle;
     size_t n = 0;
     buffer_reset(&q->handles, 64 * 1024);
-    json_each(json, events, event)
-    {
+    json_each(json, events, event) {
         n++;
         if (batch_handle(json, event, &handle))
             batch_add_handle(&q->handles, handle);

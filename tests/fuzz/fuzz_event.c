@@ -28,8 +28,9 @@ static void check_nodes(const struct json *j)
         else if (kind != '{' && kind != '[')
             assert(node->next == i + 1);
         else
-            json_each(j, i, child) assert(j->nodes[child].end < node->end &&
-                                          !(j->nodes[child].flags & JSON_NAME) == (kind == '['));
+            json_each(j, i, child)
+                assert(j->nodes[child].end < node->end &&
+                       !(j->nodes[child].flags & JSON_NAME) == (kind == '['));
     }
 }
 

@@ -288,10 +288,13 @@ static void test_nodes(void **state)
     assert_int_equal(json_member(&json, 6, "x"), 0);
     assert_int_equal(json_member(&json, 9, "x"), 0);
     uint32_t sum = 0;
-    json_each(&json, 6, element) sum = sum * 100 + element;
+    json_each(&json, 6, element)
+        sum = sum * 100 + element;
     assert_int_equal(sum, 709);
-    json_each(&json, 9, element) fail_msg("node %u in an empty object", element);
-    json_each(&json, 8, element) fail_msg("node %u in a number", element);
+    json_each(&json, 9, element)
+        fail_msg("node %u in an empty object", element);
+    json_each(&json, 8, element)
+        fail_msg("node %u in a number", element);
 }
 
 static bool is(const char *string, const char *text)
