@@ -2,7 +2,7 @@
  *
  * SHIM_FAULT names a file with one line: CALL SUFFIX ERRNO AFTER. The next CALL (pread, pwrite or sync) to a file whose
  * name ends in SUFFIX fails with ERRNO, once AFTER writes to a -wal have come since the last sync of one; then the file
- * is removed. SHIM_RECORD names a file to which every write, truncation and sync of a file below SHIM_FOLDER is appended
+ * is removed. SHIM_RECORD names a file to which every write, truncation, sync and deletion of a file below SHIM_FOLDER is appended
  * (struct entry, name, data), and every write to a socket, so that their order can be played again. */
 #include <dlfcn.h>
 #include <errno.h>
@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 struct entry {
-    char what; /* 'w'rite, 't'runcate, 's'ync, 'f'ailed sync, 'a'nswer */
+    char what; /* 'w'rite, 't'runcate, 's'ync, 'f'ailed sync, 'd'elete, 'a'nswer */
     char name[55];
     uint64_t at, len;
 };
@@ -103,6 +103,16 @@ int ftruncate64(int fd, off64_t len)
     int r = real(fd, len);
     if (name_of(fd, name, sizeof name) && r == 0)
         record('t', name, (uint64_t)len, NULL, 0);
+    return r;
+}
+
+int unlink(const char *name)
+{
+    static int (*real)(const char *);
+    real = real ? real : dlsym(RTLD_NEXT, "unlink");
+    int r = real(name);
+    if (r == 0)
+        record('d', name, 0, NULL, 0);
     return r;
 }
 
