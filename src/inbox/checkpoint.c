@@ -62,7 +62,7 @@ static void say_held(struct checkpoint *c)
 
 int checkpoint_step(struct checkpoint *c)
 {
-    if (c->pages < c->due)
+    if (c->pages < c->due || c->db->unsynced)
         return INBOX_OK;
     int logged = 0, copied = 0;
     int rc = sqlite3_wal_checkpoint_v2(c->db->sqlite, NULL, SQLITE_CHECKPOINT_RESTART, &logged, &copied);

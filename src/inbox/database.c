@@ -496,7 +496,7 @@ void database_close(struct database *d)
         sqlite3_db_config(d->sqlite, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, (int)d->distrusted, NULL);
     sqlite3_close(d->sqlite);
     d->sqlite = NULL;
-    d->distrusted = d->begun = false;
+    d->distrusted = d->unsynced = d->begun = false;
 }
 
 /* --- Transactions and life ----------------------------------------------------------------------------- */
@@ -511,7 +511,7 @@ int database_begin(struct database *d)
 int database_commit(struct database *d)
 {
     int r = database_run(d, d->commit);
-    d->begun = r != INBOX_OK;
+    d->begun = d->unsynced = r != INBOX_OK;
     if (r == INBOX_OK)
         d->suspicions = 0;
     return r;

@@ -29,6 +29,7 @@ struct database {
     sqlite3_stmt *begin, *commit, *rollback;
     struct stat file, wal, shm; /* what stood at the paths when they were opened */
     bool begun;                 /* a transaction is open */
+    bool unsynced;              /* the last commit failed: what it wrote to the log may be read but be lost */
     bool distrusted;            /* what is in memory may not be on disk: no checkpoint at the close */
     int suspicions;             /* how often it seemed damaged since the last commit */
     int64_t busy_wait;          /* how long another's lock is waited for, in microseconds */

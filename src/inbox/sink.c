@@ -16,7 +16,7 @@
  * A commit whose sync fails is rolled back on the same connection. The kernel has dropped what it could not write, but
  * other processes, and this one when it opens the file anew, still read it from memory: to open anew would take the
  * failed transaction for a committed one, with a hole on the disk below it. SQLite writes the next transaction over the
- * failed one instead, and that sync vouches for it. After a checkpoint whose sync failed it is the other way round: the
+ * failed one instead, and that sync vouches for it; until then no checkpoint is made. After a checkpoint whose sync failed it is the other way round: the
  * log is whole and the database is not, so the connection is closed without another checkpoint, and opening it anew
  * copies the log from its beginning.
  *

@@ -1,7 +1,7 @@
 /* disk.c: preloaded: a disk that fails when it is told to, and a record of what was written and synced.
  *
  * SHIM_FAULT names a file with one line: CALL SUFFIX ERRNO AFTER. The next CALL (pread, pwrite or sync) to a file whose
- * name ends in SUFFIX fails with ERRNO, once AFTER writes to a -wal have come since the last sync of one; then the file
+ * name ends in SUFFIX fails with ERRNO, once AFTER KiB were written to a -wal since the last sync of one; then the file
  * is removed. SHIM_RECORD names a file to which every write, truncation, sync and deletion of a file below SHIM_FOLDER is appended
  * (struct entry, name, data), and every write to a socket, so that their order can be played again. */
 #include <dlfcn.h>
@@ -21,7 +21,7 @@ struct entry {
     uint64_t at, len;
 };
 
-static int log_writes;
+static size_t log_bytes;
 
 static int name_of(int fd, char *ret, size_t size)
 {
@@ -42,15 +42,16 @@ static int fault(const char *call, const char *name)
 {
     const char *path = getenv("SHIM_FAULT");
     char text[256] = "", wanted[16], suffix[128];
-    int error = 0, after = 0;
+    int error = 0;
+    size_t after = 0;
     int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
     if (fd < 0)
         return 0;
     if (read(fd, text, sizeof text - 1) < 0)
         text[0] = 0;
     close(fd);
-    if (sscanf(text, "%15s %127s %d %d", wanted, suffix, &error, &after) < 3 || strcmp(wanted, call) != 0 ||
-        !ends_in(name, suffix) || log_writes < after)
+    if (sscanf(text, "%15s %127s %d %zu", wanted, suffix, &error, &after) < 3 || strcmp(wanted, call) != 0 ||
+        !ends_in(name, suffix) || log_bytes < after * 1024)
         return 0;
     unlink(path);
     errno = error;
@@ -88,7 +89,7 @@ ssize_t pwrite64(int fd, const void *data, size_t len, off64_t at)
     name_of(fd, name, sizeof name);
     if (fault("pwrite", name))
         return -1;
-    log_writes += ends_in(name, "-wal");
+    log_bytes += ends_in(name, "-wal") ? len : 0;
     ssize_t n = real(fd, data, len, at);
     if (n > 0)
         record('w', name, (uint64_t)at, data, (uint64_t)n);
@@ -127,7 +128,7 @@ static int sync_or_fail(int fd, const char *call)
     }
     int r = real(fd);
     if (ends_in(name, "-wal"))
-        log_writes = 0;
+        log_bytes = 0;
     record(r == 0 ? 's' : 'f', name, 0, NULL, 0);
     return r;
 }
