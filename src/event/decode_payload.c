@@ -267,10 +267,28 @@ static size_t texts_at(const cJSON *value, const char *path, size_t n, const cha
 static size_t urls_of(const cJSON *output, const char **ret)
 {
     static const char *const paths[] = {
-        "Url",         "CoverUrl",          "ImageUrlSet",       "PicInfoSet.Url",
-        "WebVttUrl",   "OutputFiles.Url",   "CoverSet.CoverUrl", "HighlightSet.HighlightUrl",
-        "ImgInfo.Url", "SegmentSetFileUrl", "ImageSpriteUrl",    "ImageUrl",
-        "ImageUrls",   "UrlList",
+        "Url",
+        "CoverUrl",
+        "ImageUrlSet",
+        "PicInfoSet.Url",
+        "WebVttUrl",
+        "OutputFiles.Url",
+        "CoverSet.CoverUrl",
+        "HighlightSet.HighlightUrl",
+        "ImgInfo.Url",
+        "SegmentSetFileUrl",
+        "ImageSpriteUrl",
+        "ImageUrl",
+        "ImageUrls",
+        "UrlList",
+        "ResultSetFileUrl",
+        "ClassificationSetFileUrl",
+        "CoverSetFileUrl",
+        "HighlightSetFileUrl",
+        "TagSetFileUrl",
+        "SegmentSet.SegmentUrl",
+        "SubtitleSet.Url",
+        "SubtitleUrl",
     };
     size_t n = 0;
     for (const cJSON *m = cJSON_IsObject(output) ? output->child : NULL; m; m = m->next) {

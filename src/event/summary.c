@@ -30,6 +30,12 @@ static void put(struct buffer *to, const char *name, const char *value)
 /* Past it a number is nonsense, and would be hundreds of digits. */
 static const double SHOWN_NUMBER_MAX = 1e18;
 
+static bool is_shown(const char *number)
+{
+    double n = number ? strtod(number, NULL) : SHOWN_NUMBER_MAX;
+    return n > -SHOWN_NUMBER_MAX && n < SHOWN_NUMBER_MAX;
+}
+
 /* "10.6MB": of 1,000 each, as the console shows sizes. */
 static void put_size(struct buffer *to, const char *size)
 {
@@ -96,9 +102,9 @@ void event_summary(struct buffer *to, const struct event *e)
         put(to, "message", e->err_message);
     }
     put(to, "suggestion", e->suggestion);
-    if (e->duration && strtod(e->duration, NULL) < SHOWN_NUMBER_MAX)
+    if (is_shown(e->duration))
         buffer_printf(to, " duration=%.1fs", strtod(e->duration, NULL));
-    if (e->size && strtod(e->size, NULL) < SHOWN_NUMBER_MAX)
+    if (is_shown(e->size))
         put_size(to, e->size);
     put(to, "url", e->url);
     for (size_t i = 0; i < n; i++)

@@ -173,6 +173,61 @@ static void test_files(void **state)
     assert_files("New", "{\"FileId\":{\"FileId\":null},\"FileInfoSet\":\"\",\"Output\":[]}", "");
 }
 
+static void expect_metadata(const char *payload, const char *duration, const char *size)
+{
+    char body[2048];
+    snprintf(body, sizeof body, "{\"EventType\":\"NewFileUpload\",\"FileUploadEvent\":{%s}}", payload);
+    assert_int_equal(decode(body), BODY_EVENT);
+    if (duration)
+        assert_string_equal(event.duration, duration);
+    else
+        assert_null(event.duration);
+    if (size)
+        assert_string_equal(event.size, size);
+    else
+        assert_null(event.size);
+}
+
+static void test_metadata(void **state)
+{
+    (void)state;
+    expect_metadata("\"MetaData\":{\"Duration\":0,\"Size\":0}", NULL, NULL);
+    expect_metadata("\"MetaData\":{\"Duration\":0.0,\"Size\":0,\"Container\":\"\"}", NULL, NULL);
+    expect_metadata("\"MetaData\":{\"Duration\":0,\"Size\":0,\"Container\":\"mp4\"}", "0", "0");
+    expect_metadata("\"MetaData\":{\"Duration\":0,\"Size\":9}", "0", "9");
+    expect_metadata("\"MetaData\":{\"Duration\":52.50,\"Size\":9}", "52.50", "9");
+    expect_metadata("\"metaData\":{\"duration\":3601,\"floatDuration\":3601.40833,\"size\":9}", "3601.40833",
+                    "9");
+    expect_metadata("\"duration\":21,\"floatDuration\":20.96,\"fileSize\":9", "20.96", "9");
+    /* The digits are those of the first member of that name, in an array those of its first element. */
+    expect_metadata(
+        "\"a\":{\"Duration\":1.5},\"MetaData\":[{\"x\":[],\"Duration\":52.20833206176758,\"Duration\":1.5}]",
+        "52.20833206176758", NULL);
+}
+
+/* However long a number is, it is read, and kept digit for digit where it is written again. */
+static void test_long_numbers(void **state)
+{
+    (void)state;
+    char nines[301], body[2048], fraction[320];
+    memset(nines, '9', 300);
+    nines[300] = '\0';
+    snprintf(fraction, sizeof fraction, "0.%s", nines);
+    snprintf(body, sizeof body, "\"MetaData\":{\"Duration\":%s,\"Size\":-%s},\"x\":[-%s.5,%s]", fraction,
+             nines, nines, fraction);
+    char size[320];
+    snprintf(size, sizeof size, "-%s", nines);
+    expect_metadata(body, fraction, size);
+    snprintf(body, sizeof body,
+             "{\"EventType\":\"X\",\"T\":%s,\"XEvent\":{\"TaskId\":%s,\"Status\":%s,\"ErrCode\":%s}}", nines,
+             nines, fraction, nines);
+    assert_int_equal(decode(body), BODY_EVENT);
+    assert_string_equal(event.task_id, nines);
+    assert_string_equal(event.err_code, nines);
+    assert_string_equal(event.sign_time, nines);
+    assert_string_equal(event.status, fraction);
+}
+
 static void put_ids(struct buffer *to, size_t n, size_t different)
 {
     for (size_t i = 0; i < n; i++)
@@ -407,6 +462,8 @@ int main(void)
         cmocka_unit_test(test_sub_tasks),
         cmocka_unit_test(test_numbers_in_strings),
         cmocka_unit_test(test_files),
+        cmocka_unit_test(test_metadata),
+        cmocka_unit_test(test_long_numbers),
         cmocka_unit_test(test_memory),
         cmocka_unit_test(test_parts),
         cmocka_unit_test(test_legacy_flow),

@@ -91,6 +91,19 @@ static void test_failed_task(void **state)
                        "message=\"no video\"");
 }
 
+static void test_numbers_that_are_nonsense(void **state)
+{
+    (void)state;
+    char digits[302] = "-";
+    memset(digits + 1, '9', 300);
+    struct event e = {.type = "X", .file_count = 380000, .file_id = "5", .duration = digits, .size = digits};
+    assert_summary(&e, "X file=5 files=380000 result=unknown");
+    e.duration = e.size = digits + 1;
+    assert_summary(&e, "X file=5 files=380000 result=unknown");
+    e.duration = "-1.5";
+    assert_summary(&e, "X file=5 files=380000 result=unknown duration=-1.5s");
+}
+
 static void test_long_values_are_cut(void **state)
 {
     (void)state;
@@ -123,6 +136,7 @@ int main(void)
         cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_nothing_breaks_the_line),
         cmocka_unit_test(test_failed_task),
+        cmocka_unit_test(test_numbers_that_are_nonsense),
         cmocka_unit_test(test_long_values_are_cut),
         cmocka_unit_test(test_many_tasks),
     };
