@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <syslog.h>
 
+struct buffer;
+
 /* Looks whether systemd reads stderr ($JOURNAL_STREAM names its device and inode): then each line begins with
  * <N>, its priority, which journald takes off again; else with "vodhook: ". Before this call the latter
  * holds. Where stdin, stdout or stderr is closed, takes its number, which else the next file opened, the
@@ -21,6 +23,10 @@ bool log_is_journal_stream(int fd);
  * With a message_id, 32 hexadecimal digits, the line is one that the message catalog explains: where systemd
  * reads stderr, it becomes a journal entry with this MESSAGE_ID, unless journald does not take it. */
 int log_message(const char *message_id, int priority, int error, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* The same with fields of journald_field(), borrowed, which the entry has besides. */
+int log_fields(const char *message_id, int priority, const struct buffer *fields, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
 #define log_line(priority, error, ...) log_message(NULL, priority, error, __VA_ARGS__)

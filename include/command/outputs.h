@@ -39,4 +39,9 @@ int outputs_new(const struct options *o, struct outputs *ret);
  * when they are due again: monotonic microseconds. */
 int64_t outputs_chores(struct outputs *o, sd_event *loop, int64_t now);
 
+/* Appends the line for STATUS=: totals and clock times; or, while nothing can be recorded, that and since when
+ * (given_up: as recorder_write_health()). The state is a number that changes with the first event and with health. */
+void outputs_write_status(const struct outputs *o, struct buffer *to, const char *given_up);
+uint64_t outputs_state(const struct outputs *o);
+
 void outputs_done(struct outputs *o);

@@ -6,6 +6,7 @@
 #define MESSAGE_EVENT         "cb23f104a4074a5a99d18829e0b90506" /* an event, however far it got */
 #define MESSAGE_EVENT_FAILED  "2a2711e227694c59a0fa6681f3dd41b8" /* an event that says something failed */
 #define MESSAGE_EVENT_REFUSED "4acac5c7636d4f918576bc5e548912b9" /* an event from one who is not believed */
+#define MESSAGE_EVENT_HELD    "7583168a73084af88849f500e4d6a14d" /* an event that could not be recorded yet */
 #define MESSAGE_UNREADABLE    "485c267de9fe4e70a928145a59fc7036" /* a body that could not be read */
 #define MESSAGE_REQUEST       "40018177a9c74e2792f47abd66311479" /* another request */
 

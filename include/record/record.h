@@ -33,6 +33,7 @@ struct record {
     int64_t row;        /* set by the inbox: its id there; 0 where there is none */
     uint64_t seen;      /* set by the inbox: how often it has arrived, this time included; 0 where unknown */
     int64_t first_time; /* set by the inbox: `time` of its first delivery; 0 where it is this one */
+    bool unrecorded;    /* set by the recorder: the required sink does not have it */
     bool quiet;         /* one of too many: counted, and seen by the required sink only */
     const struct event *event;    /* RECORD_EVENT only, else NULL */
     const struct json *json;      /* RECORD_EVENT only: of body, valid */

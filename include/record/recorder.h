@@ -16,6 +16,13 @@ struct recorder_stats {
     int64_t last_event; /* microseconds since 1970; 0 before the first */
 };
 
+/* Whether what an acknowledgement waits for is recorded. */
+struct recorder_health {
+    int64_t since;     /* when the required sink began to fail: microseconds since 1970; 0 while it works */
+    const char *why;   /* of its last failure: "No space left on device". Constant, or the sink's */
+    uint64_t given_up; /* events given up since then */
+};
+
 struct recorder;
 
 /* required may be NULL: then everything counts as recorded. Takes the sinks when it succeeds. Returns 0 or a
@@ -27,6 +34,7 @@ struct recorder *recorder_free(struct recorder *r);
 /* Writes the summary, offers the record to the required sink and then to the others. Returns 0 when the
  * required sink has it, 1 when it will have it at the next recorder_commit(), or a negative errno when it
  * could not take it: then call again with again = true later, which offers it to the required sink alone.
+ * While the required sink fails, each record is committed by itself, so that the others hear the truth of it.
  * Requests that are not unreadable return 0 and are not offered to the inbox. */
 int recorder_put(struct recorder *r, struct record *record, bool again);
 
@@ -42,6 +50,15 @@ int recorder_confirmed(struct recorder *r, const int64_t *rows, size_t n);
 int recorder_flush(struct recorder *r);
 
 const struct recorder_stats *recorder_stats(const struct recorder *r);
+const struct recorder_health *recorder_health(const struct recorder *r);
+
+/* Appends "CANNOT RECORD since 19:12:17: No space left on device, 3 events closed unanswered" while that is so.
+ * given_up: what the source does with an event that it gives up: "closed unanswered". */
+void recorder_write_health(const struct recorder *r, struct buffer *to, const char *given_up);
+
+/* The source gives up an event that could not be recorded: counts it and says so, with how: "its connection is
+ * closed without an answer". */
+void recorder_give_up(struct recorder *r, struct record *record, const char *how);
 
 static inline void recorder_free_p(struct recorder **r)
 {

@@ -35,6 +35,8 @@ struct sink_ops {
 /* The first member of each sink's own struct. */
 struct sink {
     const struct sink_ops *ops;
+    const char
+        *problem; /* why its last put or commit failed, where it knows better than the errno; else NULL */
 };
 
 static inline struct sink *sink_free(struct sink *s)

@@ -16,3 +16,6 @@ struct timestamp {
  * 2026-11-24T11:37:05.123+08:00. One struct timestamp serves one of the two. */
 void timestamp_utc(struct buffer *to, struct timestamp *cache, int64_t time);
 void timestamp_local(struct buffer *to, struct timestamp *cache, int64_t time);
+
+/* Appends a local time of the day, 19:12:17, with the date before it where that is not today's. */
+void timestamp_clock(struct buffer *to, int64_t time);

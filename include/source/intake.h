@@ -30,7 +30,8 @@ struct arrival {
     struct slice method, target;  /* push */
     const struct header *headers; /* push */
     size_t n_headers;
-    bool again; /* it was not recorded before: offer it to the required sink only */
+    bool again;           /* it was not recorded before: offer it to the required sink only */
+    const char *given_up; /* the source gives it up, as it could not be recorded: how, in words; else NULL */
 };
 
 struct intake;
@@ -41,7 +42,7 @@ struct intake *intake_free(struct intake *i);
 
 /* Decodes, judges and records one body. A pulled body that is no event is recorded as unreadable: VOD would
  * send it again and again. Returns as recorder_put(): 0 recorded, 1 at the next commit, a negative errno not
- * recorded. ret_row, where not NULL, is the row of the inbox, 0 without one. */
+ * recorded. One that is given up is said and counted, and offered to nobody. ret_row, where not NULL, is the row of the inbox, 0 without one. */
 int intake_put(struct intake *i, const struct arrival *a, int64_t *ret_row);
 
 static inline void intake_free_p(struct intake **i)

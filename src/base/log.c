@@ -49,7 +49,8 @@ void log_init(const char *name)
     log_priorities = log_is_journal_stream(STDERR_FILENO);
 }
 
-static bool log_to_journal(const char *message_id, int priority, const struct buffer *text)
+static bool log_to_journal(const char *message_id, int priority, const struct buffer *fields,
+                           const struct buffer *text)
 {
     const char digit[] = {(char)('0' + priority)};
     struct journald journald;
@@ -58,6 +59,8 @@ static bool log_to_journal(const char *message_id, int priority, const struct bu
     journald_field(&entry, "MESSAGE_ID", slice_of(message_id));
     journald_field(&entry, "PRIORITY", (struct slice){digit, 1});
     journald_field(&entry, "SYSLOG_IDENTIFIER", slice_of(log_name));
+    if (fields)
+        buffer_append(&entry, fields->data, fields->len);
     int r = entry.failed ? -ENOMEM : journald_init(&journald, JOURNAL_SOCKET);
     if (r >= 0) {
         r = journald_send(&journald, buffer_slice(&entry));
@@ -99,24 +102,41 @@ static void log_to_stderr(int priority, const struct buffer *text)
     buffer_done(&line);
 }
 
-int log_message(const char *message_id, int priority, int error, const char *format, ...)
+__attribute__((format(printf, 5, 0))) static int write_message(const char *message_id, int priority,
+                                                               int error, const struct buffer *fields,
+                                                               const char *format, va_list ap)
 {
     int saved = errno;
     if (error < 0)
         error = -error;
     char message[LOG_LINE_MAX];
     errno = error;
-    va_list ap;
-    va_start(ap, format);
     int n = vsnprintf(message, sizeof message, format, ap);
-    va_end(ap);
     size_t len = n < 0 ? 0 : (size_t)n < sizeof message ? (size_t)n : sizeof message - 1;
 
     struct buffer text = {0};
     text_escape(&text, (struct slice){message, len});
-    if (!message_id || !log_priorities || !log_to_journal(message_id, priority, &text))
+    if (!message_id || !log_priorities || !log_to_journal(message_id, priority, fields, &text))
         log_to_stderr(priority, &text);
     buffer_done(&text);
     errno = saved;
     return -error;
+}
+
+int log_message(const char *message_id, int priority, int error, const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    int r = write_message(message_id, priority, error, NULL, format, ap);
+    va_end(ap);
+    return r;
+}
+
+int log_fields(const char *message_id, int priority, const struct buffer *fields, const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    int r = write_message(message_id, priority, 0, fields, format, ap);
+    va_end(ap);
+    return r;
 }

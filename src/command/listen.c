@@ -50,21 +50,14 @@ static int64_t do_chores(void *userdata, int64_t now)
 static void write_status(void *userdata, struct buffer *to)
 {
     struct listen *l = userdata;
-    const struct recorder_stats *s = recorder_stats(l->outputs.recorder);
-    if (!s->last_event)
-        buffer_printf(to, "No events yet, %" PRIu64 " other requests, %" PRIu64 " broken ones", s->requests,
-                      http_stats(l->http)->broken);
-    else
-        buffer_printf(to,
-                      "%" PRIu64 " events, %" PRIu64 " of them failed, %" PRIu64 " refused, the last %" PRId64
-                      " s ago",
-                      s->events, s->failed, s->refused, (clock_now(CLOCK_REALTIME) - s->last_event) / SECOND);
+    outputs_write_status(&l->outputs, to, "closed unanswered");
+    buffer_printf(to, "; %" PRIu64 " other requests, %" PRIu64 " broken ones",
+                  recorder_stats(l->outputs.recorder)->requests, http_stats(l->http)->broken);
 }
 
 static uint64_t get_state(void *userdata)
 {
-    struct listen *l = userdata;
-    return recorder_stats(l->outputs.recorder)->last_event != 0;
+    return outputs_state(&((struct listen *)userdata)->outputs);
 }
 
 static int stop(void *userdata)

@@ -2,6 +2,7 @@
 #include "command/outputs.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@
 #include "inbox/sink.h"
 #include "record/journal.h"
 #include "record/stdout.h"
+#include "record/timestamp.h"
 
 static const int64_t MILLISECOND = 1000;
 static const int64_t STALLED_RETRY = 500 * MILLISECOND;
@@ -162,6 +164,26 @@ int64_t outputs_chores(struct outputs *o, sd_event *loop, int64_t now)
     int64_t due = flush(o, loop, now);
     int next = o->inbox ? sink_inbox_maintain(o->inbox) : -1;
     return next < 0 ? due : clock_earlier(due, now + next * MILLISECOND);
+}
+
+void outputs_write_status(const struct outputs *o, struct buffer *to, const char *given_up)
+{
+    const struct recorder_stats *s = recorder_stats(o->recorder);
+    if (recorder_health(o->recorder)->since) {
+        recorder_write_health(o->recorder, to, given_up);
+    } else if (!s->last_event) {
+        buffer_puts(to, "No events yet");
+    } else {
+        buffer_printf(to, "%" PRIu64 " events, %" PRIu64 " of them failed, %" PRIu64 " refused, the last at ",
+                      s->events, s->failed, s->refused);
+        timestamp_clock(to, s->last_event);
+    }
+}
+
+uint64_t outputs_state(const struct outputs *o)
+{
+    const struct recorder_health *h = recorder_health(o->recorder);
+    return (uint64_t)h->since + h->given_up * 4 + (recorder_stats(o->recorder)->last_event ? 2 : 0);
 }
 
 void outputs_done(struct outputs *o)

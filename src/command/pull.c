@@ -61,22 +61,19 @@ static void write_status(void *userdata, struct buffer *to)
 {
     const struct pull *p = userdata;
     const struct queue_stats *q = queue_stats(p->queue);
-    const struct recorder_stats *s = recorder_stats(p->outputs.recorder);
-    if (q->trouble)
+    if (q->trouble && !recorder_health(p->outputs.recorder)->since) {
         buffer_puts(to, q->trouble);
-    else if (!s->last_event)
-        buffer_puts(to, "No events yet");
-    else
-        buffer_printf(to, "%" PRIu64 " events, %" PRIu64 " of them failed, the last %" PRId64 " s ago%s",
-                      s->events, s->failed, (clock_now(CLOCK_REALTIME) - s->last_event) / SECOND,
-                      q->empty ? "; the queue is empty" : "");
+        return;
+    }
+    outputs_write_status(&p->outputs, to, "not confirmed");
+    if (q->empty)
+        buffer_puts(to, "; the queue is empty");
 }
 
 static uint64_t get_state(void *userdata)
 {
     const struct pull *p = userdata;
-    bool any = recorder_stats(p->outputs.recorder)->last_event != 0;
-    return (queue_stats(p->queue)->trouble ? 2 : 0) + any;
+    return outputs_state(&p->outputs) + (queue_stats(p->queue)->trouble ? 1 : 0);
 }
 
 /* --- The queue's world ------------------------------------------------------------------------------ */

@@ -53,7 +53,9 @@ static void put_kind(struct buffer *to, const struct record *r)
 {
     const char *id = MESSAGE_EVENT;
     int priority = LOG_INFO;
-    if (r->unreadable)
+    if (r->unrecorded)
+        id = MESSAGE_EVENT_HELD, priority = LOG_WARNING;
+    else if (r->unreadable)
         id = MESSAGE_UNREADABLE, priority = LOG_NOTICE;
     else if (r->kind == RECORD_REQUEST)
         id = MESSAGE_REQUEST, priority = r->trust == TRUST_REFUSED ? LOG_NOTICE : LOG_INFO;
@@ -120,6 +122,7 @@ static int journal_entry(struct journal_sink *s, const struct record *r)
     put_text(to, "VOD_TRUST", record_trust_name(r->trust));
     put_text(to, "VOD_REASON", r->reason);
     put_text(to, "VOD_DUPLICATE", r->duplicate ? "yes" : NULL);
+    put_text(to, "VOD_RECORDED", r->unrecorded ? "no" : NULL);
     if (r->kind == RECORD_EVENT)
         put_event(s, r);
     else

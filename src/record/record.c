@@ -61,6 +61,8 @@ void record_summary(struct buffer *to, const struct record *r)
         buffer_puts(to, " from=");
         text_logfmt_value(to, slice_of(r->remote));
     }
+    if (r->unrecorded)
+        buffer_puts(to, " recorded=no");
     if (r->reason) {
         buffer_puts(to, " reason=");
         text_logfmt_value(to, slice_of(r->reason));

@@ -2,7 +2,16 @@
 #include "record/recorder.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/journald.h"
+#include "base/log.h"
+#include "record/message_ids.h"
+#include "record/timestamp.h"
 
 enum { SUMMARY_KEEP = 64 * 1024 };
 
@@ -11,6 +20,8 @@ struct recorder {
     struct sink *others[RECORDER_SINKS_MAX];
     size_t n_others;
     struct recorder_stats stats;
+    struct recorder_health health;
+    size_t n_uncommitted; /* records the required sink took since the last commit */
     struct buffer summary;
 };
 
@@ -65,25 +76,58 @@ static void recorder_summarize(struct recorder *r, struct record *record)
     record->summary = buffer_slice(&r->summary);
 }
 
+/* --- Recording ----------------------------------------------------------------------------------------- */
+
+/* Notes what came of recording. Returns the result. */
+static int note_result(struct recorder *r, int result)
+{
+    struct recorder_health *h = &r->health;
+    if (result >= 0) {
+        *h = (struct recorder_health){0};
+        return result;
+    }
+    if (!h->since)
+        h->since = clock_now(CLOCK_REALTIME);
+    /* The sink has lost what was put before, for a reason it gave then. */
+    if (result != -ECANCELED || !h->why)
+        h->why = r->required->problem ? r->required->problem : strerrordesc_np(-result);
+    return result;
+}
+
+int recorder_commit(struct recorder *r)
+{
+    if (!r->required || !r->required->ops->commit)
+        return 0;
+    int result = r->required->ops->commit(r->required);
+    if (result < 0 || r->n_uncommitted)
+        note_result(r, result);
+    r->n_uncommitted = 0;
+    return result;
+}
+
 /* An ordinary request is recorded where that costs nothing but a line: no answer waits for it. */
-static int recorder_put_required(struct recorder *r, struct record *record)
+static int put_required(struct recorder *r, struct record *record)
 {
     bool must = record->kind == RECORD_EVENT || record->unreadable;
     if (!r->required || (!must && (record->quiet || r->required->ops->commit)))
         return 0;
-    int err = r->required->ops->put(r->required, record);
+    int result = r->required->ops->put(r->required, record);
     if (!must)
         return 0;
-    return err < 0 ? err : r->required->ops->commit != NULL;
+    if (result < 0 || !r->required->ops->commit)
+        return note_result(r, result);
+    return r->n_uncommitted++ || !r->health.since ? 1 : recorder_commit(r);
 }
 
 int recorder_put(struct recorder *r, struct record *record, bool again)
 {
+    record->unrecorded = false;
     recorder_summarize(r, record);
-    int err = recorder_put_required(r, record);
+    int err = put_required(r, record);
     if (again)
         return err;
-    if (record->duplicate)
+    record->unrecorded = err < 0;
+    if (record->duplicate || record->unrecorded)
         recorder_summarize(r, record);
     recorder_count(&r->stats, record);
     if (record->quiet)
@@ -93,15 +137,27 @@ int recorder_put(struct recorder *r, struct record *record, bool again)
     return err;
 }
 
-int recorder_commit(struct recorder *r)
+void recorder_give_up(struct recorder *r, struct record *record, const char *how)
 {
-    return r->required && r->required->ops->commit ? r->required->ops->commit(r->required) : 0;
+    cleanup(buffer_done) struct buffer fields = {0};
+    r->health.given_up++;
+    journald_field(&fields, "VOD_RECORDED", slice_of("no"));
+    if (record->event) {
+        journald_field(&fields, "VOD_EVENT_TYPE", slice_of(record->event->type));
+        if (record->event->n_file_ids)
+            journald_field(&fields, "VOD_FILE_ID", slice_of(record->event->file_ids[0]));
+    }
+    recorder_summarize(r, record);
+    log_fields(MESSAGE_UNRECORDED, LOG_WARNING, &fields, "%.*s from %s could not be recorded: %s",
+               (int)r->summary.len, r->summary.data, record->remote, how);
 }
 
 int recorder_confirmed(struct recorder *r, const int64_t *rows, size_t n)
 {
     return r->required && r->required->ops->confirmed ? r->required->ops->confirmed(r->required, rows, n) : 0;
 }
+
+/* --- Flushing ------------------------------------------------------------------------------------------ */
 
 /* With several that buffer, waiting for one of them would keep the others waiting with it. */
 static int recorder_flush_one(struct sink *s, int so_far, size_t *n_buffering)
@@ -125,4 +181,21 @@ int recorder_flush(struct recorder *r)
 const struct recorder_stats *recorder_stats(const struct recorder *r)
 {
     return &r->stats;
+}
+
+const struct recorder_health *recorder_health(const struct recorder *r)
+{
+    return &r->health;
+}
+
+void recorder_write_health(const struct recorder *r, struct buffer *to, const char *given_up)
+{
+    const struct recorder_health *h = &r->health;
+    if (!h->since)
+        return;
+    buffer_puts(to, "CANNOT RECORD since ");
+    timestamp_clock(to, h->since);
+    buffer_printf(to, ": %s", h->why);
+    if (h->given_up)
+        buffer_printf(to, ", %" PRIu64 " event%s %s", h->given_up, h->given_up == 1 ? "" : "s", given_up);
 }

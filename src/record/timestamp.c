@@ -1,9 +1,12 @@
 /* timestamp.c: times as RFC 3339 writes them, put together once a second. */
 #include "record/timestamp.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+
+#include "base/clock.h"
 
 enum { SECOND = 1000000 };
 
@@ -41,4 +44,16 @@ void timestamp_utc(struct buffer *to, struct timestamp *cache, int64_t time)
 void timestamp_local(struct buffer *to, struct timestamp *cache, int64_t time)
 {
     timestamp_write(to, cache, time, localtime_r);
+}
+
+void timestamp_clock(struct buffer *to, int64_t time)
+{
+    time_t then = (time_t)(time / SECOND), now = (time_t)(clock_now(CLOCK_REALTIME) / SECOND);
+    struct tm t, today;
+    char text[32] = "?";
+    if (localtime_r(&then, &t) && localtime_r(&now, &today)) {
+        bool same = t.tm_yday == today.tm_yday && t.tm_year == today.tm_year;
+        strftime(text, sizeof text, same ? "%H:%M:%S" : "%Y-%m-%d %H:%M:%S", &t);
+    }
+    buffer_puts(to, text);
 }

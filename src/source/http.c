@@ -13,7 +13,6 @@
 
 #include "base/log.h"
 #include "http_private.h"
-#include "record/message_ids.h"
 
 enum {
     ROUNDS_MAX = 16, /* times the library may ask to be run again before other sources get their turn */
@@ -99,9 +98,9 @@ static void give_up_old(struct http *h)
     TAILQ_FOREACH_SAFE(c, &h->connections.phase[PHASE_RECORDING], entry, after) {
         if (now - c->since < hold_ends(h))
             continue;
-        log_message(MESSAGE_UNRECORDED, LOG_WARNING, 0,
-                    "An event from %s could not be recorded: its request is %s", c->remote,
-                    h->config.answer_unrecorded ? "answered all the same" : "closed without an answer");
+        http_give_up(h, c,
+                     h->config.answer_unrecorded ? "it is answered all the same"
+                                                 : "its connection is closed without an answer");
         resume(h, c, h->config.answer_unrecorded ? STEP_ANSWER : STEP_CLOSE);
     }
 }

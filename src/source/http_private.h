@@ -63,6 +63,9 @@ void http_expect_deadline(struct http *h, int64_t at);
 
 /* http_request.c */
 int http_record(struct http *h, struct connection *c, bool again);
+
+/* Says that the request could not be recorded, and how it ends. */
+void http_give_up(struct http *h, struct connection *c, const char *how);
 int http_answers_new(struct http *h);
 void http_answers_free(struct http *h);
 

@@ -96,11 +96,11 @@ static void collect_headers(struct http *h, struct connection *c)
 }
 
 /* Hands the complete request of a connection to the recorder. Returns as recorder_put(). */
-int http_record(struct http *h, struct connection *c, bool again)
+static struct arrival arrival_of(struct http *h, struct connection *c)
 {
     buffer_reset(&h->masked, 4096);
     collect_headers(h, c);
-    struct arrival arrival = {
+    return (struct arrival){
         .source = SOURCE_PUSH,
         .remote = c->remote,
         .time = c->arrived,
@@ -113,9 +113,21 @@ int http_record(struct http *h, struct connection *c, bool again)
         .target = masked(h, buffer_slice(&c->target)),
         .headers = h->headers,
         .n_headers = h->n_headers,
-        .again = again,
     };
+}
+
+int http_record(struct http *h, struct connection *c, bool again)
+{
+    struct arrival arrival = arrival_of(h, c);
+    arrival.again = again;
     return intake_put(h->intake, &arrival, NULL);
+}
+
+void http_give_up(struct http *h, struct connection *c, const char *how)
+{
+    struct arrival arrival = arrival_of(h, c);
+    arrival.given_up = how;
+    intake_put(h->intake, &arrival, NULL);
 }
 
 /* --- The answer -------------------------------------------------------------------------------------- */

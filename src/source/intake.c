@@ -102,6 +102,10 @@ int intake_put(struct intake *i, const struct arrival *a, int64_t *ret_row)
                             : verdict == BODY_UNREADABLE ? json->error
                                                          : "neither an event type nor a known payload";
     }
+    if (a->given_up) {
+        recorder_give_up(i->recorder, &record, a->given_up);
+        return -ECANCELED;
+    }
     int r = verdict == BODY_EVENT ? digest_event(&event, json, record.digest) : 0;
     if (r < 0)
         return r;

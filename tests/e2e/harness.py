@@ -215,8 +215,10 @@ class Vodhook:
         self.err = Lines(open(reading, "rb"), "stderr")
         reader = self.process.stdout or reader
         self.out = reader and Lines(reader, "stdout")
-        with notify:
-            self._wait_until_ready(notify)
+        self._wait_until_ready(notify)
+        self._notify, self._statuses = notify, queue.Queue()
+        notify.settimeout(None)
+        threading.Thread(target=self._read_notify, daemon=True).start()
         # The banner is out before the program says that it is ready.
         banners = self.out if output in (None, "text") else self.err
         self.name = banners and banners.find(r"Started httpserver on (.*)$")[1]
@@ -234,6 +236,22 @@ class Vodhook:
                     continue
                 self.kill()
                 raise AssertionError(f"not ready, exit status {self.process.returncode}: {self.err.rest()}") from None
+
+    def _read_notify(self):
+        while text := self._notify.recv(4096).decode():
+            if text.startswith("STATUS="):
+                self._statuses.put(text[len("STATUS="):])
+
+    def status(self, pattern):
+        """The match in the next status that systemd would be told and that has one."""
+        seen, until = [], time.monotonic() + WAIT
+        while True:
+            try:
+                seen.append(self._statuses.get(timeout=max(0, until - time.monotonic())))
+            except queue.Empty:
+                raise AssertionError(f"no status {pattern!r}: {seen}") from None
+            if match := re.search(pattern, seen[-1]):
+                return match
 
     @property
     def address(self):
@@ -310,6 +328,8 @@ class Vodhook:
             assert self.process.returncode in (0, -signal.SIGKILL), f"{self.process.returncode}: {self.err.rest()}"
         finally:
             self.kill()
+            self._notify.shutdown(socket.SHUT_RDWR)
+            self._notify.close()
             self.folder.cleanup()
 
 

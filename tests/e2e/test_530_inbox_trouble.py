@@ -101,6 +101,24 @@ def test_a_lock_of_ten_seconds_closes_without_an_answer(start, inbox):
     assert troubles(vodhook) == (1, 1)
 
 
+def test_health_is_told_at_once(start, inbox):
+    vodhook = start(inbox=inbox)
+    began = time.monotonic()
+    vodhook.post(upload(1))
+    vodhook.status(r"^1 events, 0 of them failed, 0 refused, the last at \d\d:\d\d:\d\d;")
+    with locked(inbox):
+        posts = [Waiting(vodhook, upload(n)) for n in (2, 3)]
+        vodhook.status(r"^CANNOT RECORD since \d\d:\d\d:\d\d: ")
+        assert time.monotonic() - began < 6  # long before the status is due
+        assert [post.result() for post in posts] == [None, None]
+        vodhook.status(r"^CANNOT RECORD since [^,]*, 2 events closed unanswered")
+        last = Waiting(vodhook, upload(4))
+        vodhook.err.find("NewFileUpload.* from .* could not be recorded: .*closed without an answer")
+    assert last.result() == 200
+    vodhook.status(r"^\d events, ")
+    assert rows(inbox) == [("1", 1), ("4", 1)]
+
+
 def test_who_prefers_it_is_answered_all_the_same(start, inbox):
     vodhook = start("--when-unrecorded=answer", "--hold-timeout=300ms", inbox=inbox)
     vodhook.post(upload(1))

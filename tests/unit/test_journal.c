@@ -217,14 +217,24 @@ static void test_priorities(void **state)
     assert_entries(1);
     assert_field("MESSAGE_ID", MESSAGE_EVENT);
     assert_field("PRIORITY", "6");
+    assert_no_field("VOD_RECORDED");
     assert_no_field("VOD_DUPLICATE");
     assert_no_field("VOD_FILE_ID");
 
+    r.unrecorded = true;
+    assert_int_equal(put(r, "priorities"), 0);
+    assert_entries(2);
+    assert_field("MESSAGE_ID", MESSAGE_EVENT_HELD);
+    assert_field("PRIORITY", "4");
+    assert_field("VOD_RECORDED", "no");
+    assert_field("VOD_EVENT_TYPE", "X");
+
+    r.unrecorded = false;
     event.result = RESULT_FAILED;
     r.trust = TRUST_REFUSED;
     r.reason = "no Sign";
     assert_int_equal(put(r, "priorities"), 0);
-    assert_entries(2);
+    assert_entries(3);
     assert_field("MESSAGE_ID", MESSAGE_EVENT_REFUSED);
     assert_field("PRIORITY", "5");
     assert_field("VOD_TRUST", "refused");
@@ -233,7 +243,7 @@ static void test_priorities(void **state)
     r = request_record("GET", "/", (struct slice){0});
     r.trust = TRUST_REFUSED;
     assert_int_equal(put(r, "priorities"), 0);
-    assert_entries(3);
+    assert_entries(4);
     assert_field("MESSAGE_ID", MESSAGE_REQUEST);
     assert_field("PRIORITY", "5");
 }

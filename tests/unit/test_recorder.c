@@ -80,7 +80,7 @@ static void test_again_after_failed_put(void **state)
     assert_int_equal(recorder_put(recorder, &record, false), -EBUSY);
     assert_int_equal(recorder_put(recorder, &record, true), -EBUSY);
     required.put_error = 0;
-    assert_int_equal(recorder_put(recorder, &record, true), 1);
+    assert_int_equal(recorder_put(recorder, &record, true), 0);
     assert_offered(3, 1);
     assert_int_equal(recorder_stats(recorder)->events, 1);
 }
@@ -93,9 +93,92 @@ static void test_again_after_failed_commit(void **state)
     assert_int_equal(recorder_put(recorder, &record, false), 1);
     assert_int_equal(recorder_commit(recorder), -ENOSPC);
     required.commit_error = 0;
-    assert_int_equal(recorder_put(recorder, &record, true), 1);
+    assert_int_equal(recorder_put(recorder, &record, true), 0);
     assert_int_equal(recorder_commit(recorder), 0);
     assert_offered(2, 1);
+}
+
+static const char *health(void)
+{
+    static struct buffer b;
+    buffer_reset(&b, 0);
+    recorder_write_health(recorder, &b, "closed unanswered");
+    buffer_putc(&b, '\0');
+    return b.data;
+}
+
+static void test_health(void **state)
+{
+    (void)state;
+    start(&memory_inbox);
+    assert_string_equal(health(), "");
+    required.commit_error = -ENOSPC;
+    recorder_put(recorder, &record, false);
+    recorder_commit(recorder);
+    const struct recorder_health *h = recorder_health(recorder);
+    int64_t since = h->since;
+    assert_true(since > 0);
+    assert_string_equal(h->why, "No space left on device");
+    required.put_error = -EIO;
+    required.sink.problem = "it is gone";
+    recorder_put(recorder, &record, true);
+    assert_true(h->since == since);
+    assert_non_null(strstr(health(), ": it is gone"));
+
+    stderr_begin();
+    recorder_give_up(recorder, &record, "its connection is closed without an answer");
+    recorder_give_up(recorder, &record, "its connection is closed without an answer");
+    assert_int_equal(stderr_count("NewFileUpload"), 2);
+    assert_int_equal(stderr_count("could not be recorded: its connection is closed without an answer"), 2);
+    stderr_end();
+    assert_int_equal(strncmp(health(), "CANNOT RECORD since ", 20), 0);
+    assert_non_null(strstr(health(), ": it is gone, 2 events closed unanswered"));
+
+    required.put_error = required.commit_error = 0;
+    recorder_put(recorder, &record, true);
+    recorder_commit(recorder);
+    assert_true(h->since == 0);
+    assert_string_equal(health(), "");
+}
+
+/* A commit of nothing does not mean that records can be kept again. */
+static void test_health_after_an_empty_commit(void **state)
+{
+    (void)state;
+    start(&memory_inbox);
+    required.put_error = -EBUSY;
+    recorder_put(recorder, &record, false);
+    assert_int_equal(recorder_commit(recorder), 0);
+    assert_true(recorder_health(recorder)->since > 0);
+}
+
+/* While the required sink fails, the others hear whether it has the event. */
+static void test_unrecorded_is_said(void **state)
+{
+    (void)state;
+    start(&memory_inbox);
+    required.commit_error = -ENOSPC;
+    assert_int_equal(recorder_put(recorder, &record, false), 1);
+    assert_null(strstr(others[0].last_summary, "recorded=no"));
+    assert_int_equal(recorder_commit(recorder), -ENOSPC);
+    assert_int_equal(recorder_put(recorder, &record, false), -ENOSPC);
+    assert_non_null(strstr(others[0].last_summary, " recorded=no"));
+    required.commit_error = 0;
+    assert_int_equal(recorder_put(recorder, &record, false), 0);
+    assert_null(strstr(others[0].last_summary, "recorded=no"));
+    assert_int_equal(recorder_put(recorder, &record, false), 1);
+    assert_int_equal(recorder_commit(recorder), 0);
+
+    /* Without an inbox the journal decides. */
+    stop(NULL);
+    start(&memory_output);
+    required.put_error = -ENOENT;
+    assert_int_equal(recorder_put(recorder, &record, false), -ENOENT);
+    assert_non_null(strstr(others[1].last_summary, " recorded=no"));
+    assert_true(recorder_health(recorder)->since > 0);
+    required.put_error = 0;
+    assert_int_equal(recorder_put(recorder, &record, false), 0);
+    assert_true(recorder_health(recorder)->since == 0);
 }
 
 static void test_requests(void **state)
@@ -212,6 +295,9 @@ int main(void)
         cmocka_unit_test_teardown(test_required_with_commit, stop),
         cmocka_unit_test_teardown(test_again_after_failed_put, stop),
         cmocka_unit_test_teardown(test_again_after_failed_commit, stop),
+        cmocka_unit_test_teardown(test_health, stop),
+        cmocka_unit_test_teardown(test_health_after_an_empty_commit, stop),
+        cmocka_unit_test_teardown(test_unrecorded_is_said, stop),
         cmocka_unit_test_teardown(test_requests, stop),
         cmocka_unit_test_teardown(test_requests_without_commit, stop),
         cmocka_unit_test_teardown(test_duplicate_is_said_everywhere, stop),
