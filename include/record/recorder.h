@@ -52,9 +52,10 @@ int recorder_flush(struct recorder *r);
 const struct recorder_stats *recorder_stats(const struct recorder *r);
 const struct recorder_health *recorder_health(const struct recorder *r);
 
-/* Appends "CANNOT RECORD since 19:12:17: No space left on device, 3 events closed unanswered" while that is so.
- * given_up: what the source does with an event that it gives up: "closed unanswered". */
-void recorder_write_health(const struct recorder *r, struct buffer *to, const char *given_up);
+/* Appends "cannot record since 19:12:17: No space left on device, 3 events closed unanswered" while that is so,
+ * with these words for the first two and for what the source does with an event that it gives up. */
+void recorder_write_health(const struct recorder *r, struct buffer *to, const char *cannot,
+                           const char *given_up);
 
 /* The source gives up an event that could not be recorded: counts it and says so, with how: "its connection is
  * closed without an answer". */

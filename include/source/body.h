@@ -13,8 +13,7 @@ enum {
 };
 
 struct body_limits {
-    size_t max_body;   /* a body past it is cut to its head */
-    size_t max_memory; /* what all bodies may hold together before one that grows past BODY_HEAD is cut */
+    size_t max_memory; /* bytes that the bodies larger than BODY_HEAD may hold together */
     size_t held;       /* what they hold now: the capacities, not the lengths */
 };
 
@@ -25,9 +24,16 @@ struct body {
     bool truncated; /* data is the head of total bytes */
 };
 
-/* Takes in n more bytes. What does not fit is counted and dropped, and truncated is set. Returns 0, -EFBIG
- * when more than BODY_ABANDON have arrived, or -ENOMEM. */
-int body_append(struct body *b, struct body_limits *limits, const char *data, size_t n);
+enum body_result {
+    BODY_TAKEN,
+    BODY_NO_MEMORY, /* max_memory is used up, or the system has none */
+    BODY_ENDLESS,   /* more than BODY_ABANDON bytes have arrived */
+};
+
+/* Takes in n more bytes of a body of which at most max bytes are wanted. Of a larger one the head is kept: the
+ * rest is counted and dropped, and truncated is set. */
+enum body_result body_append(struct body *b, struct body_limits *limits, size_t max, const char *data,
+                             size_t n);
 
 /* Frees what it holds and empties it. */
 void body_reset(struct body *b, struct body_limits *limits);

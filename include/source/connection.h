@@ -1,4 +1,4 @@
-/* connection.h: which connections there are, what each is doing and since when, and which has to go. */
+/* connection.h: the open connections, in one list for each state, oldest first, and their deadlines. */
 #pragma once
 
 #include <stdbool.h>
@@ -6,83 +6,70 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
-#include "base/buffer.h"
 #include "source/body.h"
 
+/* http.c says who moves a connection from one state to the next. */
+enum connection_state {
+    CONNECTION_SILENT,    /* accepted; has not sent a byte */
+    CONNECTION_LINE,      /* its first request line is not complete */
+    CONNECTION_KEPT,      /* answered; the next request line is not complete */
+    CONNECTION_ENDED,     /* the same, and the client ended its side */
+    CONNECTION_READING,   /* from the request line to the last byte of the body */
+    CONNECTION_COMPLETE,  /* the request is complete and waits for room in a round */
+    CONNECTION_PUT,       /* the next commit records it */
+    CONNECTION_HELD,      /* recording failed; libmicrohttpd does not know yet */
+    CONNECTION_SUSPENDED, /* the same, and libmicrohttpd lets it rest until recording succeeds */
+    CONNECTION_RECORDED,  /* its answer is due */
+    CONNECTION_LOST,      /* recording failed for too long: it is to be closed without an answer */
+    CONNECTION_ANSWERING, /* the answer has not left yet */
+    CONNECTION_CUT,       /* shut down here; libmicrohttpd has not closed it yet */
+    CONNECTION_STATES,
+};
+
+struct http;
 struct MHD_Connection;
-struct http_daemon;
-
-/* What a connection is doing. Each phase has a time it may last, so that a list a phase, oldest first, is
- * sorted by deadline. */
-enum connection_phase {
-    PHASE_CONNECTED, /* no request line yet */
-    PHASE_KEPT,      /* answered, and no new request line yet */
-    PHASE_ENDED,     /* the same, and the client ended its side */
-    PHASE_READING,   /* from the end of the request line to the last byte of the body */
-    PHASE_RECORDING, /* complete: until the commit, or held because it could not be recorded */
-    PHASE_ANSWERING, /* until the answer has left */
-    PHASE_CUT,       /* shut down here; the library has not closed it yet */
-    PHASES,
-};
-
-/* What the handler does at its next call. */
-enum connection_step {
-    STEP_IDLE,
-    STEP_BEGIN,
-    STEP_COLLECT,
-    STEP_WAIT, /* for the commit, which comes before the library runs for anything else */
-    STEP_HOLD, /* since it could not be recorded: suspends the connection */
-    STEP_ANSWER,
-    STEP_CLOSE,
-};
+struct sd_event_source;
 
 struct connection {
     TAILQ_ENTRY(connection) entry;
-    enum connection_phase phase;
-    int64_t since;   /* when the phase began: monotonic microseconds */
-    bool served;     /* it has had an answer */
-    const char *cut; /* why it was shut down here; NULL where it was not */
-    struct MHD_Connection *mhd;
-    struct http_daemon *daemon;
+    enum connection_state state;
+    int64_t since; /* when the state began: monotonic microseconds */
+    struct http *http;
     int fd;
+    struct sd_event_source *first_byte; /* of a silent one: waits for the byte */
+    struct MHD_Connection *mhd;
     char remote[64];
 
     /* The request under way. */
-    enum connection_step step;
-    const char *method;    /* the library's, while the request lasts */
-    char shown_method[16]; /* for a word about it when the library has let it go */
-    struct buffer target;  /* as it came */
+    const char *method; /* the library's, while the request lasts; NULL until the head is complete */
+    char *target;       /* as it came; owned */
     bool right_path, health;
     struct body body;
     int64_t arrived; /* when it was complete: microseconds since 1970 */
-    bool put;        /* the recorder has it once the next commit succeeds */
-    bool suspended;  /* the library lets it rest */
 };
 
 TAILQ_HEAD(connection_list, connection);
 
 struct connections {
-    struct connection_list phase[PHASES];
-    int64_t lasts[PHASES]; /* microseconds; 0 for no deadline */
-    size_t n, max;
+    struct connection_list list[CONNECTION_STATES];
+    int64_t lasts[CONNECTION_STATES]; /* microseconds; 0 for no deadline */
+    size_t n;                         /* those that are not cut */
+    size_t n_cut;
 };
 
-void connections_init(struct connections *all, size_t max);
+/* The times are what a request line, and again the rest of a request, may take, and how long a kept connection
+ * may be idle. */
+void connections_init(struct connections *all, int64_t request_timeout, int64_t idle_timeout);
 
-/* Adds one that was just accepted. When that makes too many, shuts down the oldest that has no complete
- * request. */
+/* Adds one that was just accepted, as silent. */
 void connections_add(struct connections *all, struct connection *c, int64_t now);
 void connections_remove(struct connections *all, struct connection *c);
 
-void connection_enter(struct connections *all, struct connection *c, enum connection_phase phase,
+void connection_enter(struct connections *all, struct connection *c, enum connection_state state,
                       int64_t now);
 
-/* Shuts the connection down, so that the library finds it ended and closes it. why is constant. */
-void connection_cut(struct connections *all, struct connection *c, const char *why, int64_t now);
+/* The one without a complete request that has been in its state for the longest time, or NULL. */
+struct connection *connections_oldest_unfinished(const struct connections *all);
 
-/* Shuts down all that have lasted too long. Returns when the next one will have, or INT64_MAX. */
-int64_t connections_expire(struct connections *all, int64_t now);
-
-/* Whether the client ever sent a byte on it, and whether it ended its side; true where that cannot be known.
- */
-bool connection_sent_bytes(const struct connection *c, bool *ret_client_ended);
+/* One whose deadline has passed, or NULL. Then *ret_next is the time of the next deadline, or INT64_MAX. */
+struct connection *connections_expired(const struct connections *all, int64_t now, int64_t *ret_next);

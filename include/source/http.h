@@ -12,9 +12,8 @@ typedef struct sd_event sd_event;
 struct http_config {
     struct slice path; /* the request target that counts as VOD's, query aside; data NULL for any */
     size_t max_body, max_memory, max_head; /* bytes; see body.h; the head is request line and fields */
-    size_t max_connections;
-    int64_t request_timeout, idle_timeout, hold_timeout; /* microseconds */
-    bool answer_unrecorded; /* after HOLD_ANSWER a held request is answered all the same */
+    size_t max_connections;                /* over all sockets */
+    int64_t request_timeout, idle_timeout; /* microseconds */
 };
 
 struct http_stats {
@@ -33,13 +32,10 @@ int http_serve(struct http *h, int fd);
 
 /* Ends gracefully: accepts what waits already and then nothing more, lets requests under way have their
  * answers, and closes what stays quiet. Leaves the loop by sd_event_exit(0) when no connection is left, at
- * the latest after DRAIN_MAX. */
+ * the latest after DRAIN_LASTS. */
 int http_drain(struct http *h);
 
 const struct http_stats *http_stats(const struct http *h);
-
-/* Requests that are not answered yet. */
-size_t http_unanswered(const struct http *h);
 
 struct http *http_free(struct http *h);
 

@@ -23,6 +23,7 @@ struct arrival {
     const char *remote; /* see struct record */
     int64_t time;       /* microseconds since 1970 */
     bool right_path;    /* push: the target is the configured path, or none is configured; pull: true */
+    bool secret_path;   /* push: it is, and one is configured */
     bool post;          /* push: the method is POST; pull: true. Only then is broken JSON `unreadable` */
     bool truncated;     /* body is the head of body_bytes bytes */
     struct slice body;

@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/stat.h>
 
 enum { LISTENERS_MAX = 32 };
 
@@ -13,6 +14,7 @@ struct listener {
     int fd;            /* non-blocking, listening */
     char name[128];    /* "port 8080", "unix:/run/vodhook.sock": what the banner says */
     char *unlink_path; /* owned: of a unix socket that was made here */
+    struct stat file;  /* of that path, as it was made */
 };
 
 struct listeners {
@@ -30,5 +32,5 @@ int listeners_take_passed(struct listeners *l);
  * negative errno, logged with what to do. */
 int listeners_open(struct listeners *l, const char *address);
 
-/* Closes the sockets and removes the files of unix ones made here. */
+/* Closes the sockets and removes the files of unix ones made here, unless others took their place. */
 void listeners_done(struct listeners *l);

@@ -145,8 +145,6 @@ static int make_http(struct listen *l, const struct options *o)
         .max_connections = raise_descriptor_limit((size_t)options_number(o, "max-connections")),
         .request_timeout = options_number(o, "request-timeout") * 1000,
         .idle_timeout = options_number(o, "idle-timeout") * 1000,
-        .hold_timeout = options_number(o, "hold-timeout") * 1000,
-        .answer_unrecorded = strcmp(options_string(o, "when-unrecorded"), "answer") == 0,
     };
     int r =
         http_new(&config, service_loop(l->service), l->intake, l->outputs.recorder, &l->requests, &l->http);

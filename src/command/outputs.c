@@ -170,7 +170,7 @@ void outputs_write_status(const struct outputs *o, struct buffer *to, const char
 {
     const struct recorder_stats *s = recorder_stats(o->recorder);
     if (recorder_health(o->recorder)->since) {
-        recorder_write_health(o->recorder, to, given_up);
+        recorder_write_health(o->recorder, to, "CANNOT RECORD", given_up);
     } else if (!s->last_event) {
         buffer_puts(to, "No events yet");
     } else {

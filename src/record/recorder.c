@@ -188,12 +188,13 @@ const struct recorder_health *recorder_health(const struct recorder *r)
     return &r->health;
 }
 
-void recorder_write_health(const struct recorder *r, struct buffer *to, const char *given_up)
+void recorder_write_health(const struct recorder *r, struct buffer *to, const char *cannot,
+                           const char *given_up)
 {
     const struct recorder_health *h = &r->health;
     if (!h->since)
         return;
-    buffer_puts(to, "CANNOT RECORD since ");
+    buffer_printf(to, "%s since ", cannot);
     timestamp_clock(to, h->since);
     buffer_printf(to, ": %s", h->why);
     if (h->given_up)

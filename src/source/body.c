@@ -1,74 +1,62 @@
 /* body.c: keeps a body, or its head where the limits do not allow more. */
 #include "source/body.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { BODY_FIRST = 2048 };
 
-static int body_resize(struct body *b, struct body_limits *limits, size_t cap)
+/* Small bodies do not count: the number of connections bounds them, and they must not cost a large one its
+ * memory. */
+static size_t counted(size_t cap)
 {
-    char *data = realloc(b->data, cap);
+    return cap > BODY_HEAD ? cap : 0;
+}
+
+static bool body_resize(struct body *b, struct body_limits *limits, size_t cap)
+{
+    size_t held = limits->held - counted(b->cap) + counted(cap);
+    char *data = held > limits->max_memory && cap > b->cap ? NULL : realloc(b->data, cap);
     if (!data)
-        return -ENOMEM;
-    limits->held += cap - b->cap;
+        return false;
+    limits->held = held;
     b->data = data;
     b->cap = cap;
-    return 0;
+    return true;
 }
 
-static void body_truncate(struct body *b, struct body_limits *limits)
-{
-    b->truncated = true;
-    if (b->cap <= BODY_HEAD)
-        return;
-    /* Shrinking cannot fail in a way that matters: the larger block stays, and stays counted. */
-    body_resize(b, limits, BODY_HEAD);
-    if (b->len > BODY_HEAD)
-        b->len = BODY_HEAD;
-}
-
-/* How large a body of need bytes makes its block: doubled, so that a body that drips in is copied seldom. */
-static size_t body_capacity(const struct body *b, const struct body_limits *limits, size_t need)
-{
-    size_t cap = b->cap ? b->cap : BODY_FIRST;
-    while (cap < need)
-        cap *= 2;
-    return cap > limits->max_body && need <= limits->max_body ? limits->max_body : cap;
-}
-
-int body_append(struct body *b, struct body_limits *limits, const char *data, size_t n)
+enum body_result body_append(struct body *b, struct body_limits *limits, size_t max, const char *data,
+                             size_t n)
 {
     b->total += n;
     if (b->total > BODY_ABANDON)
-        return -EFBIG;
-    size_t need = b->len + n;
-    if (!b->truncated && need > b->cap) {
-        size_t cap = body_capacity(b, limits, need);
-        bool too_long = need > limits->max_body;
-        bool too_much = need > BODY_HEAD && limits->held + (cap - b->cap) > limits->max_memory;
-        if (too_long || too_much)
-            body_truncate(b, limits);
-        else if (body_resize(b, limits, cap) < 0)
-            return -ENOMEM;
+        return BODY_ENDLESS;
+    if (!b->truncated && b->len + n > max) {
+        b->truncated = true;
+        if (b->len > BODY_HEAD)
+            b->len = BODY_HEAD;
+        /* Where this fails, the larger block stays, and stays counted. */
+        if (b->cap > BODY_HEAD)
+            body_resize(b, limits, BODY_HEAD);
     }
-    if (b->truncated) {
-        size_t room = BODY_HEAD - b->len;
-        if (n > room)
-            n = room;
-        if (b->len + n > b->cap && body_resize(b, limits, BODY_HEAD) < 0)
-            return -ENOMEM;
-    }
+    if (b->truncated && n > BODY_HEAD - b->len)
+        n = BODY_HEAD - b->len;
+    size_t need = b->len + n, cap = b->cap ? b->cap : BODY_FIRST;
+    while (cap < need) /* doubled, so that a body that drips in is copied seldom */
+        cap *= 2;
+    if (cap > max && need <= max)
+        cap = max;
+    if (need > b->cap && !body_resize(b, limits, cap))
+        return BODY_NO_MEMORY;
     if (n)
         memcpy(b->data + b->len, data, n);
-    b->len += n;
-    return 0;
+    b->len = need;
+    return BODY_TAKEN;
 }
 
 void body_reset(struct body *b, struct body_limits *limits)
 {
-    limits->held -= b->cap;
+    limits->held -= counted(b->cap);
     free(b->data);
     *b = (struct body){0};
 }

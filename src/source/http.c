@@ -1,39 +1,63 @@
-/* http.c: libmicrohttpd on an sd-event loop. A round of the loop runs the library, records together what
- * requests became complete, and lets their answers go. */
+/* http.c: libmicrohttpd on an sd-event loop: connections are accepted here, requests are recorded in rounds,
+ * and what has to wait waits in a list.
+ *
+ * The life of a connection (connection.h has the states, connection.c their deadlines):
+ *
+ *   SILENT ─► LINE ─► READING ─► COMPLETE ─► PUT ─► RECORDED ─► ANSWERING ─► KEPT or ENDED ─► READING …
+ *                                               ├► HELD ─► SUSPENDED ─► RECORDED
+ *                                               └────────────────└───► LOST
+ *   from every state ─► CUT
+ *
+ * This file accepts, since libmicrohttpd, at its limit of connections or of descriptors, stops watching its
+ * socket and watches it again only in a call that nobody makes. A connection without room waits in the
+ * kernel: accepting is paused, and goes on when a connection closes and every ACCEPT_RETRY. A silent
+ * connection is handed to libmicrohttpd with its first byte, which tells TLS from HTTP.
+ *
+ * A round calls MHD_run() until nothing is left to do, then commits once. In between, MHD_run() calls the
+ * handler of every connection that has something to say, and again at each call while the handler has not
+ * answered: so a connection in COMPLETE, PUT, HELD or RECORDED moves on by itself. The handler offers a
+ * complete request to the recorder (PUT, or at once RECORDED) unless the round is full; then it stays
+ * COMPLETE for the next round, and the loop serves others first. The commit makes PUT RECORDED, or HELD where
+ * it failed. A held connection is suspended at the handler's next call, not in the call that read its last
+ * byte: then libmicrohttpd would read on after the wait, find that the client has ended its side, and close
+ * without an answer. The retry timer offers suspended ones again; after HOLD_LASTS they are LOST.
+ *
+ * What must hold:
+ * - An answer is queued only in RECORDED, or for what needs no recording.
+ * - Whoever moves a connection for the handler to act on sets `ready`, since libmicrohttpd does not wake the
+ *   loop by itself; MHD_resume_connection() only in SUSPENDED.
+ * - A connection in CUT is shut down: the handler refuses it, and libmicrohttpd closes it in its next run.
+ * - Every close, whoever caused it, ends in http_closed(), which lets accepting go on. */
 #include "source/http.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <microhttpd.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <systemd/sd-event.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
+#include "base/parse.h"
 #include "http_private.h"
+#include "source/limits.h"
+
+/* sys/queue.h of the C library lacks it. */
+#ifndef TAILQ_FOREACH_SAFE
+#define TAILQ_FOREACH_SAFE(var, head, field, next) \
+    for ((var) = TAILQ_FIRST(head); (var) && ((next) = TAILQ_NEXT(var, field), 1); (var) = (next))
+#endif
 
 enum {
-    ROUNDS_MAX = 16, /* times the library may ask to be run again before other sources get their turn */
     POOL_BESIDE_HEAD = 8192, /* of a connection's pool, what the library needs beside the request's head */
-    CONNECTIONS_ABOVE = 64,  /* how many it may accept past our limit before those we shut down are gone */
     TOLERANT = -1, /* as the library can be: from 1.0 on it would refuse what lacks a Host, for instance */
+    TLS_HANDSHAKE = 0x16, /* the first byte of a TLS connection (RFC 8446, 5.1) */
+    ACCURACY = 10000,     /* microseconds that a timer may come late: deadlines are seconds */
 };
 
-#define MILLISECONDS 1000
-#define SECONDS      (1000 * MILLISECONDS)
-
-static const int64_t HOLD_RETRY = 200 * MILLISECONDS;
-/* VOD gives up after 5 s (see the facts on its normal callback); an answer for its own sake has to leave
- * before. */
-static const int64_t HOLD_ANSWER = 4 * SECONDS;
-static const int64_t DRAIN_QUIET = 1 * SECONDS;
-static const int64_t DRAIN_MAX = 4500 * MILLISECONDS;
-/* For requests that a client had sent before it ended its side to be taken up. */
-static const int64_t ENDED_LASTS = 50 * MILLISECONDS;
-/* A timer may come this much late: deadlines are seconds. */
-static const int64_t ACCURACY = 10 * MILLISECONDS;
+static void http_round(struct http *h);
 
 int64_t http_now(const struct http *h)
 {
@@ -42,116 +66,226 @@ int64_t http_now(const struct http *h)
     return (int64_t)now;
 }
 
-/* --- Timers ------------------------------------------------------------------------------------------- */
-
 static void timer_arm(sd_event_source *timer, int64_t at)
 {
     sd_event_source_set_time(timer, (uint64_t)at);
     sd_event_source_set_enabled(timer, SD_EVENT_ONESHOT);
 }
 
+/* --- States ------------------------------------------------------------------------------------------- */
+
 /* The deadline timer is left to run out early when deadlines move on: moving it costs a system call a
  * request. */
+static void expect_deadline(struct http *h, const struct connection *c)
+{
+    int64_t lasts = h->connections.lasts[c->state];
+    if (lasts && c->since + lasts < h->deadline)
+        timer_arm(h->deadline_timer, h->deadline = c->since + lasts);
+}
+
+void http_enter(struct http *h, struct connection *c, enum connection_state state)
+{
+    connection_enter(&h->connections, c, state, http_now(h));
+    expect_deadline(h, c);
+}
+
+static void close_silent(struct http *h, struct connection *c)
+{
+    sd_event_source_disable_unref(c->first_byte);
+    close(c->fd);
+    http_closed(h, c);
+}
+
+static void cut(struct http *h, struct connection *c, const char *why)
+{
+    http_explain(h, c, why);
+    if (c->state == CONNECTION_SILENT) {
+        close_silent(h, c);
+        return;
+    }
+    shutdown(c->fd, SHUT_RDWR);
+    http_enter(h, c, CONNECTION_CUT);
+    h->ready = true;
+}
+
 static int on_deadline(sd_event_source *timer, uint64_t usec, void *userdata)
 {
     (void)usec;
     struct http *h = userdata;
-    int64_t next = connections_expire(&h->connections, http_now(h));
+    struct connection *c;
+    int64_t next;
+    while ((c = connections_expired(&h->connections, http_now(h), &next)))
+        cut(h, c, "it took too long");
+    h->deadline = next;
     if (next != INT64_MAX)
         timer_arm(timer, next);
-    h->deadline = next;
+    http_round(h);
     return 0;
 }
 
-void http_expect_deadline(struct http *h, int64_t at)
+/* --- Accepting ---------------------------------------------------------------------------------------- */
+
+static void accept_pause(struct http *h, bool paused)
 {
-    if (at >= h->deadline)
+    if (paused)
+        timer_arm(h->accept_timer, http_now(h) + ACCEPT_RETRY);
+    if (paused == h->paused)
         return;
-    h->deadline = at;
-    timer_arm(h->deadline_timer, at);
+    h->paused = paused;
+    for (size_t i = 0; i < h->n_listening; i++)
+        sd_event_source_set_enabled(h->listening[i], paused ? SD_EVENT_OFF : SD_EVENT_ON);
+}
+
+static int on_accept_retry(sd_event_source *timer, uint64_t usec, void *userdata)
+{
+    (void)timer;
+    (void)usec;
+    accept_pause(userdata, false);
+    return 0;
+}
+
+void http_closed(struct http *h, struct connection *c)
+{
+    connections_remove(&h->connections, c);
+    body_reset(&c->body, &h->limits);
+    free(c->target);
+    free(c);
+    accept_pause(h, false);
+}
+
+/* The library wants an address, and has no use for it. It closes the socket where it fails. */
+static void hand_over(struct http *h, struct connection *c)
+{
+    static const struct sockaddr unknown = {.sa_family = AF_UNSPEC};
+    c->first_byte = sd_event_source_disable_unref(c->first_byte);
+    http_enter(h, c, CONNECTION_LINE);
+    h->adding = c;
+    if (MHD_add_connection(h->daemon, c->fd, &unknown, sizeof unknown) != MHD_YES && h->adding)
+        http_closed(h, c);
+    h->adding = NULL;
+    h->ready = true;
+}
+
+static int on_first_byte(sd_event_source *source, int fd, uint32_t events, void *userdata);
+
+static void look_at_first_byte(struct http *h, struct connection *c)
+{
+    unsigned char first;
+    ssize_t n = recv(c->fd, &first, 1, MSG_PEEK | MSG_DONTWAIT);
+    if (n < 0 && errno == EAGAIN &&
+        (c->first_byte || sd_event_add_io(h->loop, &c->first_byte, c->fd, EPOLLIN, on_first_byte, c) >= 0))
+        return;
+    if (n > 0 && first != TLS_HANDSHAKE) {
+        hand_over(h, c);
+        return;
+    }
+    if (n > 0)
+        http_explain(h, c, "it speaks TLS: use http:// in the callback URL or a TLS proxy");
+    close_silent(h, c);
+}
+
+static int on_first_byte(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+    (void)source;
+    (void)fd;
+    (void)events;
+    struct connection *c = userdata;
+    struct http *h = c->http;
+    look_at_first_byte(h, c);
+    http_round(h);
+    return 0;
+}
+
+static void say_starved(struct http *h, int error)
+{
+    if (error && !h->starved)
+        log_warning_errno(error, "Failed to accept a connection beside %zu others: %m, will retry",
+                          h->connections.n);
+    else if (!error && h->starved)
+        log_notice("Connections are accepted again");
+    h->starved = error != 0;
+}
+
+/* The oldest connection without a complete request makes room, unless it came a moment ago: it has its chance
+ * first, and then the newcomer waits in the kernel. Returns false where he has to. */
+static bool make_room(struct http *h)
+{
+    struct connection *oldest = connections_oldest_unfinished(&h->connections);
+    int64_t lasted = oldest ? http_now(h) - oldest->since : 0;
+    if (lasted >= ROOM_GRACE)
+        cut(h, oldest, "there are too many connections");
+    else if (lasted > 0)
+        accept_pause(h, true);
+    return !oldest || lasted >= ROOM_GRACE;
+}
+
+static bool somebody_waits(int listening)
+{
+    struct pollfd p = {.fd = listening, .events = POLLIN};
+    return poll(&p, 1, 0) > 0;
+}
+
+/* What accept4() lacks, it says also when nobody waits. */
+static bool accept_failed(struct http *h, int listening, int error)
+{
+    if (error != EMFILE && error != ENFILE && error != ENOBUFS && error != ENOMEM)
+        return error == ECONNABORTED || error == EINTR;
+    if (somebody_waits(listening)) {
+        say_starved(h, error);
+        make_room(h);
+        accept_pause(h, true);
+    }
+    return false;
+}
+
+/* Returns whether there may be more to accept now. */
+static bool accept_one(struct http *h, int listening)
+{
+    const struct connections *all = &h->connections;
+    if (all->n >= h->config.max_connections && (!somebody_waits(listening) || !make_room(h)))
+        return false;
+    if (all->n + all->n_cut >= h->config.max_connections + CONNECTIONS_BEYOND) {
+        accept_pause(h, true);
+        return false;
+    }
+    struct address from = {.len = sizeof from.storage};
+    int fd = accept4(listening, &from.any, &from.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    struct connection *c = fd < 0 ? NULL : calloc(1, sizeof *c);
+    if (!c) {
+        int error = fd < 0 ? errno : ENOMEM;
+        if (fd >= 0)
+            close(fd);
+        return accept_failed(h, listening, error);
+    }
+    say_starved(h, 0);
+    c->http = h;
+    c->fd = fd;
+    format_address(&from.any, from.len, c->remote, sizeof c->remote);
+    connections_add(&h->connections, c, http_now(h));
+    expect_deadline(h, c);
+    look_at_first_byte(h, c);
+    return true;
+}
+
+static int on_listening(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+    (void)source;
+    (void)events;
+    for (int i = 0; i < ACCEPTS_MAX && accept_one(userdata, fd); i++)
+        ;
+    http_round(userdata);
+    return 0;
 }
 
 /* --- Recording ---------------------------------------------------------------------------------------- */
 
-static void resume(struct http *h, struct connection *c, enum connection_step step)
+static void resume(struct http *h, struct connection *c, enum connection_state state)
 {
-    c->step = step;
-    connection_enter(&h->connections, c, PHASE_ANSWERING, http_now(h));
-    http_expect_deadline(h, http_now(h) + h->connections.lasts[PHASE_ANSWERING]);
-    if (c->suspended)
+    bool suspended = c->state == CONNECTION_SUSPENDED;
+    http_enter(h, c, state);
+    if (suspended)
         MHD_resume_connection(c->mhd);
-    c->suspended = false;
-    c->daemon->ready = true;
-}
-
-static int64_t hold_ends(const struct http *h)
-{
-    return h->config.answer_unrecorded && HOLD_ANSWER < h->config.hold_timeout ? HOLD_ANSWER
-                                                                               : h->config.hold_timeout;
-}
-
-/* Ends the wait of those that could not be recorded for too long. */
-static void give_up_old(struct http *h)
-{
-    struct connection *c, *after;
-    int64_t now = http_now(h);
-    TAILQ_FOREACH_SAFE(c, &h->connections.phase[PHASE_RECORDING], entry, after) {
-        if (now - c->since < hold_ends(h))
-            continue;
-        http_give_up(h, c,
-                     h->config.answer_unrecorded ? "it is answered all the same"
-                                                 : "its connection is closed without an answer");
-        resume(h, c, h->config.answer_unrecorded ? STEP_ANSWER : STEP_CLOSE);
-    }
-}
-
-static void hold(struct connection *c)
-{
-    c->step = STEP_HOLD;
-    c->daemon->ready = true;
-}
-
-/* Commits what this round put, and lets those that wait for it go. */
-static void commit_round(struct http *h)
-{
-    struct connection *c, *after;
-    if (!h->uncommitted)
-        return;
-    bool committed = recorder_commit(h->recorder) == 0;
-    h->uncommitted = 0;
-    TAILQ_FOREACH_SAFE(c, &h->connections.phase[PHASE_RECORDING], entry, after) {
-        if (committed && c->put)
-            resume(h, c, STEP_ANSWER);
-        else
-            hold(c);
-        c->put = false;
-    }
-    if (!TAILQ_EMPTY(&h->connections.phase[PHASE_RECORDING]))
-        http_hold(h);
-}
-
-static int on_retry(sd_event_source *timer, uint64_t usec, void *userdata)
-{
-    (void)timer;
-    (void)usec;
-    struct http *h = userdata;
-    struct connection *c, *after;
-    h->holding = false;
-    TAILQ_FOREACH_SAFE(c, &h->connections.phase[PHASE_RECORDING], entry, after) {
-        int r = http_record(h, c, true);
-        if (r < 0)
-            break; /* what could not take one takes no other either */
-        c->put = r > 0;
-        h->uncommitted += r > 0;
-        if (r == 0)
-            resume(h, c, STEP_ANSWER);
-    }
-    commit_round(h);
-    give_up_old(h);
-    if (!TAILQ_EMPTY(&h->connections.phase[PHASE_RECORDING]))
-        http_hold(h);
-    http_round(h);
-    return 0;
+    h->ready = true;
 }
 
 void http_hold(struct http *h)
@@ -162,43 +296,100 @@ void http_hold(struct http *h)
     timer_arm(h->retry_timer, http_now(h) + HOLD_RETRY);
 }
 
-/* --- Rounds ------------------------------------------------------------------------------------------- */
-
-static void daemon_run(struct http_daemon *d)
+bool http_round_full(const struct http *h)
 {
-    d->ready = false;
-    MHD_run(d->mhd);
-    MHD_UNSIGNED_LONG_LONG timeout;
-    if (MHD_get_timeout(d->mhd, &timeout) == MHD_YES)
-        d->ready = timeout == 0;
+    return h->round_events && (h->round_events >= ROUND_EVENTS || h->round_bytes >= ROUND_BYTES ||
+                               clock_now(CLOCK_MONOTONIC) >= h->round_ends);
 }
 
-static bool any_ready(const struct http *h)
+static void round_begin(struct http *h)
 {
-    for (size_t i = 0; i < h->n_daemons; i++)
-        if (h->daemons[i].ready)
-            return true;
-    return false;
+    h->round_ends = clock_now(CLOCK_MONOTONIC) + ROUND_LASTS;
+    h->round_events = h->round_bytes = 0;
+}
+
+/* Commits what this round put, and lets those that wait for it go. */
+static void commit_round(struct http *h)
+{
+    struct connection *c, *after;
+    if (!h->uncommitted)
+        return;
+    bool committed = recorder_commit(h->recorder) == 0;
+    h->uncommitted = 0;
+    TAILQ_FOREACH_SAFE(c, &h->connections.list[CONNECTION_PUT], entry, after)
+        resume(h, c, committed ? CONNECTION_RECORDED : CONNECTION_HELD);
+    if (!committed)
+        http_hold(h);
+}
+
+/* Offers the suspended ones again until one is not taken: then no other would be, either. */
+static void retry(struct http *h)
+{
+    struct connection *c, *after;
+    struct connection_list *suspended = &h->connections.list[CONNECTION_SUSPENDED];
+    size_t n_put = 0;
+    round_begin(h);
+    TAILQ_FOREACH(c, suspended, entry) {
+        int r = http_round_full(h) ? -EAGAIN : http_record(h, c, true);
+        if (r < 0)
+            break;
+        n_put++;
+    }
+    bool committed = n_put && recorder_commit(h->recorder) == 0;
+    TAILQ_FOREACH_SAFE(c, suspended, entry, after) {
+        if (committed && n_put && n_put--)
+            resume(h, c, CONNECTION_RECORDED);
+        else if (http_now(h) - c->since >= HOLD_LASTS) {
+            http_lost(h, c);
+            resume(h, c, CONNECTION_LOST);
+        }
+    }
+}
+
+static int on_retry(sd_event_source *timer, uint64_t usec, void *userdata)
+{
+    (void)timer;
+    (void)usec;
+    struct http *h = userdata;
+    h->holding = false;
+    retry(h);
+    if (!TAILQ_EMPTY(&h->connections.list[CONNECTION_SUSPENDED]))
+        http_hold(h);
+    http_round(h);
+    return 0;
+}
+
+/* --- Rounds ------------------------------------------------------------------------------------------- */
+
+static void daemon_run(struct http *h)
+{
+    h->ready = false;
+    MHD_run(h->daemon);
+    MHD_UNSIGNED_LONG_LONG timeout;
+    if (MHD_get_timeout(h->daemon, &timeout) == MHD_YES && timeout == 0)
+        h->ready = true;
 }
 
 /* Runs the library until it has nothing to do, and records what became complete meanwhile in one go: also
  * what arrived while that was read, so that clients that were answered a moment ago share one commit with
- * those that were not. One that is alone waits for an epoll_wait() that finds nothing. Those that wait keep
- * the library ready. To suspend them until the commit would cost two system calls each. */
-void http_round(struct http *h)
+ * those that were not. A request that is alone waits for an epoll_wait() that finds nothing. Those that wait
+ * keep the library ready; to suspend them until the commit would cost two system calls each. */
+static void http_round(struct http *h)
 {
-    for (int i = 0; i < ROUNDS_MAX && any_ready(h); i++) {
+    round_begin(h);
+    for (int i = 0; i < RUNS_MAX && h->ready; i++) {
         size_t before = h->uncommitted;
-        for (size_t d = 0; d < h->n_daemons; d++)
-            if (h->daemons[d].ready)
-                daemon_run(&h->daemons[d]);
-        for (size_t d = 0; h->uncommitted > before && d < h->n_daemons; d++)
-            h->daemons[d].ready = true;
-        if (h->uncommitted == before || i == ROUNDS_MAX - 2)
+        daemon_run(h);
+        bool more = h->uncommitted > before && !http_round_full(h);
+        if (more)
+            h->ready = true;
+        if (!more || i == RUNS_MAX - 2)
             commit_round(h);
+        if (http_round_full(h))
+            break;
     }
     commit_round(h);
-    if (any_ready(h))
+    if (h->ready)
         sd_event_source_set_enabled(h->again, SD_EVENT_ONESHOT);
     if (h->draining && h->connections.n == 0)
         sd_event_exit(h->loop, 0);
@@ -216,9 +407,9 @@ static int on_ready(sd_event_source *source, int fd, uint32_t events, void *user
     (void)source;
     (void)fd;
     (void)events;
-    struct http_daemon *d = userdata;
-    d->ready = true;
-    http_round(d->http);
+    struct http *h = userdata;
+    h->ready = true;
+    http_round(h);
     return 0;
 }
 
@@ -230,10 +421,11 @@ static int on_drain_quiet(sd_event_source *timer, uint64_t usec, void *userdata)
     (void)usec;
     struct http *h = userdata;
     struct connection *c, *after;
-    const enum connection_phase quiet[] = {PHASE_CONNECTED, PHASE_KEPT, PHASE_ENDED};
+    const enum connection_state quiet[] = {CONNECTION_SILENT, CONNECTION_LINE, CONNECTION_KEPT,
+                                           CONNECTION_ENDED};
     for (size_t i = 0; i < sizeof quiet / sizeof *quiet; i++)
-        TAILQ_FOREACH_SAFE(c, &h->connections.phase[quiet[i]], entry, after)
-            connection_cut(&h->connections, c, "the program ends", http_now(h));
+        TAILQ_FOREACH_SAFE(c, &h->connections.list[quiet[i]], entry, after)
+            cut(h, c, "the program ends");
     http_round(h);
     return 0;
 }
@@ -247,30 +439,23 @@ static int on_drain_end(sd_event_source *timer, uint64_t usec, void *userdata)
     return sd_event_exit(h->loop, 0);
 }
 
-/* Takes in the connections that the kernel holds already: closing the socket would reset them. */
-static void accept_waiting(struct http_daemon *d)
-{
-    struct pollfd socket = {.fd = d->fd, .events = POLLIN};
-    for (size_t i = 0; i < d->http->config.max_connections && poll(&socket, 1, 0) > 0; i++)
-        daemon_run(d);
-}
-
 int http_drain(struct http *h)
 {
     if (h->draining)
         return 0;
-    h->draining = true;
-    for (size_t i = 0; i < h->n_daemons; i++) {
-        accept_waiting(&h->daemons[i]);
-        MHD_quiesce_daemon(h->daemons[i].mhd);
-        h->daemons[i].ready = true;
+    /* Closing the socket would reset the connections that the kernel holds already. */
+    for (size_t i = 0; i < h->n_listening; i++) {
+        int fd = sd_event_source_get_io_fd(h->listening[i]);
+        for (size_t n = 0; n < h->config.max_connections && accept_one(h, fd); n++)
+            ;
+        h->listening[i] = sd_event_source_disable_unref(h->listening[i]);
     }
-    int64_t now = http_now(h);
-    int r = sd_event_add_time(h->loop, NULL, CLOCK_MONOTONIC, (uint64_t)(now + DRAIN_QUIET), ACCURACY,
-                              on_drain_quiet, h);
+    h->n_listening = 0;
+    h->draining = h->ready = true;
+    uint64_t now = (uint64_t)http_now(h);
+    int r = sd_event_add_time(h->loop, NULL, CLOCK_MONOTONIC, now + DRAIN_QUIET, ACCURACY, on_drain_quiet, h);
     if (r >= 0)
-        r = sd_event_add_time(h->loop, NULL, CLOCK_MONOTONIC, (uint64_t)(now + DRAIN_MAX), ACCURACY,
-                              on_drain_end, h);
+        r = sd_event_add_time(h->loop, NULL, CLOCK_MONOTONIC, now + DRAIN_LASTS, ACCURACY, on_drain_end, h);
     if (r < 0)
         return log_error_errno(r, "Failed to set the timers of the end: %m");
     http_round(h);
@@ -281,40 +466,47 @@ int http_drain(struct http *h)
 
 int http_serve(struct http *h, int fd)
 {
-    if (h->n_daemons == sizeof h->daemons / sizeof *h->daemons)
+    if (h->n_listening == LISTENERS_MAX)
         return log_error_errno(E2BIG, "Too many sockets to listen on");
-    struct http_daemon *d = &h->daemons[h->n_daemons];
-    *d = (struct http_daemon){.http = h, .fd = fd};
-    d->mhd = MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, http_on_request, d,
-        MHD_OPTION_EXTERNAL_LOGGER, http_on_log, h, MHD_OPTION_LISTEN_SOCKET, fd,
-        MHD_OPTION_NOTIFY_CONNECTION, http_on_connection, d, MHD_OPTION_NOTIFY_COMPLETED, http_on_completed,
-        h, MHD_OPTION_URI_LOG_CALLBACK, http_on_target, h, MHD_OPTION_CONNECTION_LIMIT,
-        (unsigned)(h->config.max_connections + CONNECTIONS_ABOVE), MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        h->config.max_head + POOL_BESIDE_HEAD, MHD_OPTION_STRICT_FOR_CLIENT, TOLERANT, MHD_OPTION_END);
-    if (!d->mhd)
-        return log_error_errno(EIO, "libmicrohttpd does not serve the socket");
-    const union MHD_DaemonInfo *info = MHD_get_daemon_info(d->mhd, MHD_DAEMON_INFO_EPOLL_FD);
-    int r = sd_event_add_io(h->loop, &d->source, info->epoll_fd, EPOLLIN, on_ready, d);
-    if (r < 0) {
-        MHD_stop_daemon(d->mhd);
+    int r = sd_event_add_io(h->loop, &h->listening[h->n_listening], fd, EPOLLIN, on_listening, h);
+    if (r < 0)
         return log_error_errno(r, "Failed to watch a socket: %m");
-    }
-    h->n_daemons++;
+    h->n_listening++;
     return 0;
+}
+
+/* The library's own limit of connections is never reached. */
+static int start_daemon(struct http *h)
+{
+    h->daemon = MHD_start_daemon(
+        MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL,
+        NULL, http_on_request, h, MHD_OPTION_EXTERNAL_LOGGER, http_on_log, h, MHD_OPTION_NOTIFY_CONNECTION,
+        http_on_connection, h, MHD_OPTION_NOTIFY_COMPLETED, http_on_completed, h, MHD_OPTION_URI_LOG_CALLBACK,
+        http_on_target, h, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned)(h->config.max_connections + 2 * CONNECTIONS_BEYOND), MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        h->config.max_head + POOL_BESIDE_HEAD, MHD_OPTION_STRICT_FOR_CLIENT, TOLERANT, MHD_OPTION_END);
+    if (!h->daemon)
+        return log_error_errno(EIO, "libmicrohttpd does not start");
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(h->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    int r = sd_event_add_io(h->loop, &h->daemon_source, info->epoll_fd, EPOLLIN, on_ready, h);
+    return r < 0 ? log_error_errno(r, "Failed to watch libmicrohttpd: %m") : 0;
+}
+
+static int add_timer(struct http *h, sd_event_source **ret, sd_event_time_handler_t handler)
+{
+    int r = sd_event_add_time(h->loop, ret, CLOCK_MONOTONIC, 0, ACCURACY, handler, h);
+    return r < 0 ? r : sd_event_source_set_enabled(*ret, SD_EVENT_OFF);
 }
 
 /* A defer source counts as pending since it was made, so that one of the usual priority would come before all
  * that is due. Source: source_set_pending() and sd_event_add_defer() in sd-event.c of systemd 252. */
 static int add_sources(struct http *h)
 {
-    int r = sd_event_add_time(h->loop, &h->deadline_timer, CLOCK_MONOTONIC, 0, ACCURACY, on_deadline, h);
+    int r = add_timer(h, &h->deadline_timer, on_deadline);
     if (r >= 0)
-        r = sd_event_source_set_enabled(h->deadline_timer, SD_EVENT_OFF);
+        r = add_timer(h, &h->retry_timer, on_retry);
     if (r >= 0)
-        r = sd_event_add_time(h->loop, &h->retry_timer, CLOCK_MONOTONIC, 0, ACCURACY, on_retry, h);
-    if (r >= 0)
-        r = sd_event_source_set_enabled(h->retry_timer, SD_EVENT_OFF);
+        r = add_timer(h, &h->accept_timer, on_accept_retry);
     if (r >= 0)
         r = sd_event_add_defer(h->loop, &h->again, on_again, h);
     if (r >= 0)
@@ -336,16 +528,13 @@ int http_new(const struct http_config *config, sd_event *loop, struct intake *in
     h->recorder = recorder;
     h->strangers = strangers;
     h->deadline = INT64_MAX;
-    h->limits = (struct body_limits){.max_body = config->max_body, .max_memory = config->max_memory};
-    connections_init(&h->connections, config->max_connections);
-    h->connections.lasts[PHASE_CONNECTED] = config->request_timeout;
-    h->connections.lasts[PHASE_READING] = config->request_timeout;
-    h->connections.lasts[PHASE_ANSWERING] = config->request_timeout;
-    h->connections.lasts[PHASE_KEPT] = config->idle_timeout;
-    h->connections.lasts[PHASE_ENDED] = ENDED_LASTS;
+    h->limits.max_memory = config->max_memory;
+    connections_init(&h->connections, config->request_timeout, config->idle_timeout);
     int r = http_answers_new(h);
     if (r >= 0)
         r = add_sources(h);
+    if (r >= 0)
+        r = start_daemon(h);
     if (r < 0) {
         http_free(h);
         return r;
@@ -359,35 +548,28 @@ const struct http_stats *http_stats(const struct http *h)
     return &h->stats;
 }
 
-size_t http_unanswered(const struct http *h)
-{
-    size_t n = 0;
-    struct connection *c;
-    const enum connection_phase under_way[] = {PHASE_READING, PHASE_RECORDING, PHASE_ANSWERING};
-    for (size_t i = 0; i < sizeof under_way / sizeof *under_way; i++)
-        TAILQ_FOREACH(c, &h->connections.phase[under_way[i]], entry)
-            n++;
-    return n;
-}
-
 struct http *http_free(struct http *h)
 {
     if (!h)
         return NULL;
-    /* The library refuses to stop while a connection is suspended. */
     struct connection *c, *after;
-    TAILQ_FOREACH_SAFE(c, &h->connections.phase[PHASE_RECORDING], entry, after)
-        resume(h, c, STEP_CLOSE);
-    for (size_t i = 0; i < h->n_daemons; i++) {
-        sd_event_source_unref(h->daemons[i].source);
-        MHD_run(h->daemons[i].mhd);
-        MHD_quiesce_daemon(h->daemons[i].mhd);
-        MHD_stop_daemon(h->daemons[i].mhd);
+    TAILQ_FOREACH_SAFE(c, &h->connections.list[CONNECTION_SILENT], entry, after)
+        close_silent(h, c);
+    /* The library refuses to stop while a connection is suspended. */
+    TAILQ_FOREACH_SAFE(c, &h->connections.list[CONNECTION_SUSPENDED], entry, after)
+        resume(h, c, CONNECTION_LOST);
+    if (h->daemon) {
+        MHD_run(h->daemon);
+        MHD_stop_daemon(h->daemon);
     }
     http_answers_free(h);
-    sd_event_source_unref(h->deadline_timer);
-    sd_event_source_unref(h->retry_timer);
-    sd_event_source_unref(h->again);
+    for (size_t i = 0; i < h->n_listening; i++)
+        sd_event_source_disable_unref(h->listening[i]);
+    sd_event_source_disable_unref(h->daemon_source);
+    sd_event_source_disable_unref(h->deadline_timer);
+    sd_event_source_disable_unref(h->retry_timer);
+    sd_event_source_disable_unref(h->accept_timer);
+    sd_event_source_disable_unref(h->again);
     sd_event_unref(h->loop);
     buffer_done(&h->masked);
     free(h->headers);

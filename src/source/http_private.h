@@ -10,23 +10,8 @@
 #include "source/http.h"
 #include "source/listener.h"
 
-/* sys/queue.h of the C library lacks it. */
-#ifndef TAILQ_FOREACH_SAFE
-#define TAILQ_FOREACH_SAFE(var, head, field, next) \
-    for ((var) = TAILQ_FIRST(head); (var) && ((next) = TAILQ_NEXT(var, field), 1); (var) = (next))
-#endif
-
-/* One a listening socket. */
-struct http_daemon {
-    struct http *http;
-    struct MHD_Daemon *mhd;
-    int fd; /* listening; borrowed */
-    sd_event_source *source;
-    bool ready; /* the library wants to run */
-};
-
 /* The answers, made once. Each exists twice: while the program drains, it says `Connection: close`. */
-enum answer { ANSWER_EMPTY, ANSWER_PAGE, ANSWERS };
+enum answer { ANSWER_EMPTY, ANSWER_PAGE, ANSWER_HEALTH, ANSWERS };
 
 struct http {
     struct http_config config;
@@ -36,20 +21,27 @@ struct http {
     struct recorder *recorder;
     struct rate_limit *strangers;
 
-    struct http_daemon daemons[LISTENERS_MAX];
-    size_t n_daemons;
+    sd_event_source *listening[LISTENERS_MAX];
+    size_t n_listening;
+    bool paused;  /* no socket is accepted from, for want of room */
+    bool starved; /* the system lacks what a connection needs; that was said */
+    struct MHD_Daemon *daemon;
+    sd_event_source *daemon_source;
+    bool ready;                /* the daemon wants to run */
+    struct connection *adding; /* to the daemon, which has not named it yet */
     struct connections connections;
     struct body_limits limits;
+    uint64_t n_without_memory; /* requests closed because of these limits */
     struct MHD_Response *answers[ANSWERS][2];
 
-    size_t uncommitted; /* records put since the last commit */
-    bool holding;       /* the retry timer runs */
+    int64_t round_ends;               /* when this round takes no further body; monotonic */
+    size_t round_events, round_bytes; /* that it took */
+    size_t uncommitted;               /* records put since the last commit */
+    bool holding;                     /* the retry timer runs */
     bool draining;
     int64_t deadline; /* when the deadline timer runs out; INT64_MAX when it is off */
-    sd_event_source *deadline_timer, *retry_timer, *again;
+    sd_event_source *deadline_timer, *retry_timer, *accept_timer, *again;
 
-    unsigned
-        refused_with; /* the status the library last answered by itself, until that connection is closed */
     struct header *headers; /* of the request that is being recorded */
     size_t headers_cap, n_headers;
     struct buffer masked; /* holds texts with the secret path taken out, for the same time */
@@ -57,15 +49,15 @@ struct http {
 
 /* http.c */
 int64_t http_now(const struct http *h);
-void http_round(struct http *h);
 void http_hold(struct http *h);
-void http_expect_deadline(struct http *h, int64_t at);
+void http_enter(struct http *h, struct connection *c, enum connection_state state);
+bool http_round_full(const struct http *h);
+void http_closed(struct http *h, struct connection *c);
 
 /* http_request.c */
 int http_record(struct http *h, struct connection *c, bool again);
-
-/* Says that the request could not be recorded, and how it ends. */
-void http_give_up(struct http *h, struct connection *c, const char *how);
+void http_explain(struct http *h, struct connection *c, const char *why);
+void http_lost(struct http *h, struct connection *c);
 int http_answers_new(struct http *h);
 void http_answers_free(struct http *h);
 

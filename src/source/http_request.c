@@ -7,16 +7,17 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/parse.h"
 #include "base/text.h"
 #include "http_private.h"
+#include "source/limits.h"
 
+static const char healthy[] = "ok\n";
 static const char page[] = "vodhook is up and receives event notifications on this address.\n";
 static const char mask[] = "***";
-
-enum { SHOWN_TARGET = 200 /* bytes of a target in a line about a request that was cut short */ };
 
 /* --- The request ------------------------------------------------------------------------------------- */
 
@@ -90,12 +91,11 @@ static void collect_headers(struct http *h, struct connection *c)
     size_t most = 0;
     for (size_t i = 0; i < h->n_headers; i++)
         most += h->headers[i].value.len * 2 + sizeof mask;
-    buffer_reserve(&h->masked, most + c->target.len * 2 + sizeof mask);
+    buffer_reserve(&h->masked, most + strlen(c->target) * 2 + sizeof mask);
     for (size_t i = 0; i < h->n_headers; i++)
         h->headers[i].value = masked(h, h->headers[i].value);
 }
 
-/* Hands the complete request of a connection to the recorder. Returns as recorder_put(). */
 static struct arrival arrival_of(struct http *h, struct connection *c)
 {
     buffer_reset(&h->masked, 4096);
@@ -105,49 +105,51 @@ static struct arrival arrival_of(struct http *h, struct connection *c)
         .remote = c->remote,
         .time = c->arrived,
         .right_path = c->right_path,
+        .secret_path = c->right_path && h->config.path.data,
         .post = strcmp(c->method, MHD_HTTP_METHOD_POST) == 0,
         .truncated = c->body.truncated,
         .body = body_slice(&c->body),
         .body_bytes = c->body.total,
         .method = slice_of(c->method),
-        .target = masked(h, buffer_slice(&c->target)),
+        .target = masked(h, slice_of(c->target)),
         .headers = h->headers,
         .n_headers = h->n_headers,
     };
 }
 
+/* Hands the complete request of a connection to the recorder. Returns as recorder_put(). */
 int http_record(struct http *h, struct connection *c, bool again)
 {
     struct arrival arrival = arrival_of(h, c);
     arrival.again = again;
+    h->round_events++;
+    h->round_bytes += c->body.len;
     return intake_put(h->intake, &arrival, NULL);
-}
-
-void http_give_up(struct http *h, struct connection *c, const char *how)
-{
-    struct arrival arrival = arrival_of(h, c);
-    arrival.given_up = how;
-    intake_put(h->intake, &arrival, NULL);
 }
 
 /* --- The answer -------------------------------------------------------------------------------------- */
 
+static struct MHD_Response *make_answer(struct slice text, bool closing)
+{
+    struct MHD_Response *answer =
+        MHD_create_response_from_buffer(text.len, (void *)text.data, MHD_RESPMEM_MUST_COPY);
+    bool made = answer && (!text.len || MHD_add_response_header(answer, MHD_HTTP_HEADER_CONTENT_TYPE,
+                                                                "text/plain; charset=utf-8") == MHD_YES);
+    if (made && closing)
+        made = MHD_add_response_header(answer, MHD_HTTP_HEADER_CONNECTION, "close") == MHD_YES;
+    if (made || !answer)
+        return answer;
+    MHD_destroy_response(answer);
+    return NULL;
+}
+
 int http_answers_new(struct http *h)
 {
-    for (int closing = 0; closing < 2; closing++) {
-        struct MHD_Response *empty = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
-        struct MHD_Response *text =
-            MHD_create_response_from_buffer(sizeof page - 1, (void *)page, MHD_RESPMEM_PERSISTENT);
-        h->answers[ANSWER_EMPTY][closing] = empty;
-        h->answers[ANSWER_PAGE][closing] = text;
-        if (!empty || !text ||
-            MHD_add_response_header(text, MHD_HTTP_HEADER_CONTENT_TYPE, "text/plain; charset=utf-8") !=
-                MHD_YES)
-            return -ENOMEM;
-        if (closing && (MHD_add_response_header(empty, MHD_HTTP_HEADER_CONNECTION, "close") != MHD_YES ||
-                        MHD_add_response_header(text, MHD_HTTP_HEADER_CONNECTION, "close") != MHD_YES))
-            return -ENOMEM;
-    }
+    const char *const texts[ANSWERS] = {"", page, healthy};
+    for (int answer = 0; answer < ANSWERS; answer++)
+        for (int closing = 0; closing < 2; closing++)
+            if (!(h->answers[answer][closing] = make_answer(slice_of(texts[answer]), closing)))
+                return -ENOMEM;
     return 0;
 }
 
@@ -172,85 +174,110 @@ static unsigned status_for(const char *method)
                : MHD_HTTP_OK;
 }
 
+/* The page of one who looks whether all is well, while it is not. */
+static enum MHD_Result respond_with_trouble(struct http *h, struct connection *c)
+{
+    cleanup(buffer_done) struct buffer text = {0};
+    buffer_puts(&text, c->health ? "" : page);
+    recorder_write_health(h->recorder, &text, "cannot record", "closed unanswered");
+    buffer_putc(&text, '\n');
+    struct MHD_Response *answer = make_answer(buffer_slice(&text), h->draining);
+    enum MHD_Result queued = answer ? MHD_queue_response(c->mhd, status_for(c->method), answer) : MHD_NO;
+    if (answer)
+        MHD_destroy_response(answer);
+    return queued;
+}
+
 static enum MHD_Result respond(struct http *h, struct connection *c)
 {
     bool browser = is_browser(c->method);
-    c->step = STEP_ANSWER;
-    connection_enter(&h->connections, c, PHASE_ANSWERING, http_now(h));
+    http_enter(h, c, CONNECTION_ANSWERING);
     body_reset(&c->body, &h->limits);
-    return MHD_queue_response(c->mhd, status_for(c->method),
-                              h->answers[browser ? ANSWER_PAGE : ANSWER_EMPTY][h->draining]);
+    if (browser && recorder_health(h->recorder)->since)
+        return respond_with_trouble(h, c);
+    enum answer answer = c->health ? ANSWER_HEALTH : browser ? ANSWER_PAGE : ANSWER_EMPTY;
+    return MHD_queue_response(c->mhd, status_for(c->method), h->answers[answer][h->draining]);
 }
 
-static enum MHD_Result suspend(struct connection *c)
-{
-    c->suspended = true;
-    MHD_suspend_connection(c->mhd);
-    return MHD_YES;
-}
+/* --- The request's way ------------------------------------------------------------------------------------
+ */
 
-/* The last byte is here: answers at once when it is recorded at once, else after the commit of this round. */
-static enum MHD_Result complete(struct http *h, struct connection *c)
+static enum MHD_Result record(struct http *h, struct connection *c)
 {
-    if (c->health)
-        return respond(h, c);
-    c->arrived = clock_now(CLOCK_REALTIME);
+    if (http_round_full(h))
+        return MHD_YES;
     int r = http_record(h, c, false);
     if (r == 0)
         return respond(h, c);
     h->uncommitted += r > 0;
-    if (c->phase == PHASE_CUT)
-        return MHD_NO;
-    c->put = r > 0;
-    c->step = r > 0 ? STEP_WAIT : STEP_HOLD;
-    connection_enter(&h->connections, c, PHASE_RECORDING, http_now(h));
-    if (r > 0)
-        return MHD_YES;
-    http_hold(h);
-    return suspend(c);
+    http_enter(h, c, r > 0 ? CONNECTION_PUT : CONNECTION_HELD);
+    if (r < 0)
+        http_hold(h);
+    return MHD_YES;
 }
 
-/* --- The library's callbacks ------------------------------------------------------------------------- */
+static enum MHD_Result complete(struct http *h, struct connection *c)
+{
+    c->arrived = clock_now(CLOCK_REALTIME);
+    if (c->health)
+        return respond(h, c);
+    http_enter(h, c, CONNECTION_COMPLETE);
+    return record(h, c);
+}
+
+/* For want of memory there is no answer, since it would be a lie. */
+static enum MHD_Result collect(struct http *h, struct connection *c, const char *data, size_t *size)
+{
+    char why[128];
+    switch (body_append(&c->body, &h->limits, c->right_path ? h->config.max_body : BODY_HEAD, data, *size)) {
+    case BODY_TAKEN:
+        *size = 0;
+        return MHD_YES;
+    case BODY_NO_MEMORY:
+        snprintf(why, sizeof why,
+                 "there is no memory for it (max-memory), and it gets no answer, as %" PRIu64 " before",
+                 h->n_without_memory++);
+        http_explain(h, c, why);
+        break;
+    case BODY_ENDLESS:
+        http_explain(h, c, "the body is far too large");
+        c->arrived = clock_now(CLOCK_REALTIME);
+        h->uncommitted += http_record(h, c, false) > 0;
+        break;
+    }
+    http_enter(h, c, CONNECTION_CUT);
+    return MHD_NO;
+}
 
 enum MHD_Result http_on_request(void *cls, struct MHD_Connection *mhd, const char *url, const char *method,
                                 const char *version, const char *upload, size_t *upload_size, void **context)
 {
-    (void)mhd;
     (void)version;
-    struct http *h = ((struct http_daemon *)cls)->http;
+    struct http *h = cls;
     struct connection *c = *context;
     if (!c)
         return MHD_NO;
-    switch (c->step) {
-    case STEP_BEGIN:
-        c->step = STEP_COLLECT;
+    switch (c->state) {
+    case CONNECTION_READING:
+        if (c->method)
+            return *upload_size ? collect(h, c, upload, upload_size) : complete(h, c);
         c->method = method;
-        snprintf(c->shown_method, sizeof c->shown_method, "%s", method);
         c->health = strcmp(url, "/healthz") == 0 && is_browser(method);
         return MHD_YES;
-    case STEP_COLLECT:
-        if (!*upload_size)
-            return complete(h, c);
-        if (body_append(&c->body, &h->limits, upload, *upload_size) < 0) {
-            c->cut = "the body is far too large";
-            c->arrived = clock_now(CLOCK_REALTIME);
-            /* Its head is kept; there is no answer that could wait for it. */
-            h->uncommitted += http_record(h, c, false) > 0;
-            return MHD_NO;
-        }
-        *upload_size = 0;
+    case CONNECTION_COMPLETE:
+        return record(h, c);
+    case CONNECTION_PUT:
+    case CONNECTION_SUSPENDED:
         return MHD_YES;
-    case STEP_WAIT:
+    case CONNECTION_HELD:
+        http_enter(h, c, CONNECTION_SUSPENDED);
+        MHD_suspend_connection(mhd);
         return MHD_YES;
-    case STEP_HOLD:
-        return suspend(c);
-    case STEP_ANSWER:
+    case CONNECTION_RECORDED:
         return respond(h, c);
-    case STEP_CLOSE:
-    case STEP_IDLE:
-        break;
+    default:
+        return MHD_NO;
     }
-    return MHD_NO;
 }
 
 /* Takes the query out of the library's own copy, which it parses next: each argument would take room in the
@@ -266,127 +293,115 @@ void *http_on_target(void *cls, const char *target, struct MHD_Connection *mhd)
 {
     struct http *h = cls;
     struct connection *c = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
-    if (!c)
+    free(c->target);
+    c->target = strdup(target);
+    if (c->state == CONNECTION_CUT || !c->target)
         return NULL;
-    connection_enter(&h->connections, c, PHASE_READING, http_now(h));
-    http_expect_deadline(h, http_now(h) + h->connections.lasts[PHASE_READING]);
-    body_reset(&c->body, &h->limits);
-    buffer_reset(&c->target, 1024);
-    buffer_puts(&c->target, target);
-    c->step = STEP_BEGIN;
-    snprintf(c->shown_method, sizeof c->shown_method, "A request for");
+    http_enter(h, c, CONNECTION_READING);
+    c->method = NULL;
     c->right_path = !h->config.path.data || text_equal_secret(target_path(target), h->config.path);
     drop_query(target);
     return c;
 }
 
-static void connection_opened(struct http_daemon *d, struct MHD_Connection *mhd, void **context)
+/* --- The end ----------------------------------------------------------------------------------------------
+ */
+
+/* Whether a line about a stranger's doing may be written. */
+static bool may_say(struct http *h)
 {
-    struct http *h = d->http;
-    struct connection *c = calloc(1, sizeof *c);
-    *context = c;
-    if (!c)
-        return;
-    c->mhd = mhd;
-    c->daemon = d;
-    c->fd = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-    const struct sockaddr *address =
-        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr;
-    format_address(address, sizeof(struct sockaddr_storage), c->remote, sizeof c->remote);
-    connections_add(&h->connections, c, http_now(h));
-    http_expect_deadline(h, http_now(h) + h->connections.lasts[PHASE_CONNECTED]);
+    return rate_limit_allow(h->strangers, http_now(h));
 }
 
-/* Says what became of a connection whose last request was never complete. One that is closed between two
- * requests, or that never sent a byte, needs no word. */
-static void connection_explain(struct http *h, struct connection *c)
+/* What a stranger sent stands last and in quotes, so that it cannot pass for words of the program. */
+void http_explain(struct http *h, struct connection *c, const char *why)
 {
-    bool reading = c->step == STEP_BEGIN || c->step == STEP_COLLECT;
-    if (!reading && c->served && !h->refused_with)
-        return; /* as most do: what the kernel knows of it need not be asked */
-    bool client_ended;
-    bool sent = connection_sent_bytes(c, &client_ended);
-    bool begun = c->step == STEP_IDLE && (c->served ? h->refused_with != 0 : sent);
-    if (!reading && !begun)
+    bool reading = c->state == CONNECTION_READING;
+    if (c->state != CONNECTION_LINE && c->state != CONNECTION_SILENT && !reading)
         return;
     h->stats.broken++;
-    if (!rate_limit_allow(h->strangers, http_now(h)))
+    if (!may_say(h))
         return;
-    char why[64];
-    if (h->refused_with)
-        snprintf(why, sizeof why, "libmicrohttpd refused it with %u", h->refused_with);
-    else
-        snprintf(why, sizeof why, "%s",
-                 c->cut         ? c->cut
-                 : client_ended ? "the client ended it"
-                                : "it is no HTTP");
-    if (begun) {
+    if (!reading) {
         log_notice("A connection from %s ended without a request: %s", c->remote, why);
         return;
     }
+    cleanup(buffer_done) struct buffer request = {0}, quoted = {0};
+    if (c->method)
+        buffer_printf(&request, "%s ", c->method);
     buffer_reset(&h->masked, 4096);
-    struct slice target = masked(h, buffer_slice(&c->target));
-    log_notice("%s %.*s from %s was cut short after %" PRIu64 " bytes of its body: %s", c->shown_method,
-               target.len < SHOWN_TARGET ? (int)target.len : SHOWN_TARGET, target.data, c->remote,
-               c->body.total, why);
+    struct slice target = masked(h, slice_of(c->target));
+    buffer_append(&request, target.data, target.len < SHOWN_TARGET ? target.len : SHOWN_TARGET);
+    text_logfmt_value(&quoted, buffer_slice(&request));
+    log_notice("A request from %s was cut short after %" PRIu64 " bytes of its body: %s: %.*s", c->remote,
+               c->body.total, why, (int)quoted.len, quoted.data);
 }
 
-static void connection_closed(struct http *h, void **context)
+void http_lost(struct http *h, struct connection *c)
 {
-    struct connection *c = *context;
-    *context = NULL;
-    if (!c)
-        return;
-    connection_explain(h, c);
-    h->refused_with = 0;
-    connections_remove(&h->connections, c);
-    body_reset(&c->body, &h->limits);
-    buffer_done(&c->target);
-    free(c);
+    struct arrival arrival = arrival_of(h, c);
+    arrival.given_up = "its connection is closed without an answer";
+    intake_put(h->intake, &arrival, NULL);
+}
+
+/* Whether the client has ended its side, and everything it sent before was read. */
+static bool client_ended(const struct connection *c)
+{
+    char byte;
+    return recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+/* A kept connection that is closed in the round of its last answer was not to be kept. */
+static void connection_closed(struct http *h, struct connection *c)
+{
+    bool kept = c->state == CONNECTION_KEPT && c->since < http_now(h);
+    bool ended = (c->state == CONNECTION_LINE || c->state == CONNECTION_READING || kept) && client_ended(c);
+    if (kept && !ended)
+        http_enter(h, c, CONNECTION_LINE);
+    http_explain(h, c, ended ? "the client ended it" : "libmicrohttpd refused it");
+    http_closed(h, c);
 }
 
 void http_on_connection(void *cls, struct MHD_Connection *mhd, void **context,
                         enum MHD_ConnectionNotificationCode what)
 {
-    struct http_daemon *d = cls;
-    if (what == MHD_CONNECTION_NOTIFY_STARTED)
-        connection_opened(d, mhd, context);
-    else
-        connection_closed(d->http, context);
+    struct http *h = cls;
+    if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+        *context = h->adding;
+        h->adding->mhd = mhd;
+        h->adding = NULL;
+    } else {
+        connection_closed(h, *context);
+    }
 }
 
+/* The library does not notice that a client ended its side together with its request, and would wait. */
 void http_on_completed(void *cls, struct MHD_Connection *mhd, void **context,
                        enum MHD_RequestTerminationCode how)
 {
     (void)mhd;
-    struct http *h = cls;
     struct connection *c = *context;
-    if (!c || how != MHD_REQUEST_TERMINATED_COMPLETED_OK)
-        return;
-    c->step = STEP_IDLE;
-    c->served = true;
-    /* A client that ended its side together with its request: the library does not notice and would wait.
-     * Requests that it had sent before may still be in the library's buffer. */
-    char byte;
-    bool ended = recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
-    enum connection_phase phase = ended ? PHASE_ENDED : PHASE_KEPT;
-    connection_enter(&h->connections, c, phase, http_now(h));
-    http_expect_deadline(h, http_now(h) + h->connections.lasts[phase]);
+    if (c && c->state == CONNECTION_ANSWERING && how == MHD_REQUEST_TERMINATED_COMPLETED_OK)
+        http_enter(cls, c, client_ended(c) ? CONNECTION_ENDED : CONNECTION_KEPT);
 }
 
-/* The library does not say which connection it means; it closes that one next. Its texts have been the same
- * since 0.9.71. */
+/* What the library says of a connection that ended is said in a better way when it closes; of a unix socket it
+ * complains at each answer. */
 void http_on_log(void *cls, const char *format, va_list ap)
 {
-    struct http *h = cls;
+    static const char *const dropped[] = {
+        "Connection socket is closed",         "Socket has been disconnected",
+        "Connection was closed by remote",     "Failed to send",
+        "Application reported internal error", "Setting %s option to"};
+    for (size_t i = 0; i < sizeof dropped / sizeof *dropped; i++)
+        if (strncmp(format, dropped[i], strlen(dropped[i])) == 0)
+            return;
+    if (!may_say(cls))
+        return;
     char message[512];
     vsnprintf(message, sizeof message, format, ap);
-    if (sscanf(message, "Error processing request (HTTP response code is %u", &h->refused_with) == 1 ||
-        strstr(message, "onnection socket is closed") || strstr(message, "ocket has been disconnected") ||
-        strstr(message, "closed by remote side") || strstr(message, "Failed to send") ||
-        strstr(message, "Application reported internal error"))
-        return;
     message[strcspn(message, "\n")] = '\0';
-    if (rate_limit_allow(h->strangers, http_now(h)))
-        log_notice("libmicrohttpd: %s", message);
+    cleanup(buffer_done) struct buffer quoted = {0};
+    text_logfmt_value(&quoted, slice_of(message));
+    log_notice("libmicrohttpd says %.*s", (int)quoted.len, quoted.data);
 }

@@ -66,10 +66,23 @@ static enum record_trust judge(const struct intake *i, const struct arrival *a, 
     return TRUST_REFUSED;
 }
 
+/* What a stranger can cause is limited. */
 static bool log_allows(const struct intake *i, const struct record *r)
 {
     struct rate_limit *limit = r->unreadable ? i->config.unreadable : i->config.requests;
-    return r->kind == RECORD_EVENT || !limit || rate_limit_allow(limit, clock_now(CLOCK_MONOTONIC));
+    return (r->kind == RECORD_EVENT && r->trust != TRUST_REFUSED) || !limit ||
+           rate_limit_allow(limit, clock_now(CLOCK_MONOTONIC));
+}
+
+/* A body that is no event is kept as unreadable where it must be VOD's: pulled, or posted to the secret path or
+ * a receiver with a sign key, in whatever form it came. Elsewhere only what looks like JSON and is none. */
+static bool is_unreadable(const struct intake *i, const struct arrival *a, enum event_verdict verdict)
+{
+    if (!a->right_path || !a->post)
+        return false;
+    bool from_vod =
+        a->source != SOURCE_PUSH || ((a->secret_path || i->config.sign_key.data) && a->body_bytes);
+    return from_vod || verdict == BODY_UNREADABLE;
 }
 
 int intake_put(struct intake *i, const struct arrival *a, int64_t *ret_row)
@@ -95,15 +108,15 @@ int intake_put(struct intake *i, const struct arrival *a, int64_t *ret_row)
     } else {
         record.headers = a->headers;
         record.n_headers = a->n_headers;
-        record.unreadable =
-            a->right_path && a->post && (verdict == BODY_UNREADABLE || a->source != SOURCE_PUSH);
+        record.unreadable = is_unreadable(i, a, verdict);
         if (record.unreadable && !record.reason)
             record.reason = a->truncated                 ? "the body is too large, its head is kept"
                             : verdict == BODY_UNREADABLE ? json->error
                                                          : "neither an event type nor a known payload";
     }
     if (a->given_up) {
-        recorder_give_up(i->recorder, &record, a->given_up);
+        if (record.trust != TRUST_REFUSED || log_allows(i, &record))
+            recorder_give_up(i->recorder, &record, a->given_up);
         return -ECANCELED;
     }
     int r = verdict == BODY_EVENT ? digest_event(&event, json, record.digest) : 0;

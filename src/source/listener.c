@@ -63,13 +63,13 @@ int listeners_take_passed(struct listeners *l)
 }
 
 /* A socket file that nobody listens on is what an earlier run left behind; anything else is not ours to
- * remove. */
+ * remove. Where its owner is stopped and its queue full, a connect would wait for him. */
 static void remove_stale(const struct address *a)
 {
     struct stat st;
     if (lstat(a->un.sun_path, &st) < 0 || !S_ISSOCK(st.st_mode))
         return;
-    cleanup_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    cleanup_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd >= 0 && connect(fd, &a->any, a->len) < 0 && errno == ECONNREFUSED)
         unlink(a->un.sun_path);
 }
@@ -147,18 +147,26 @@ int listeners_open(struct listeners *l, const char *address)
     }
     if (r < 0)
         return log_error_errno(r, "Failed to listen on %s: %m", address);
-    if (a.any.sa_family == AF_UNIX)
+    if (a.any.sa_family == AF_UNIX && lstat(a.un.sun_path, &one->file) == 0)
         one->unlink_path = strdup(a.un.sun_path);
     l->n++;
     return listener_name(one);
 }
 
+/* The path may have a successor's socket by now. */
+static void remove_own(const struct listener *l)
+{
+    struct stat now;
+    if (l->unlink_path && lstat(l->unlink_path, &now) == 0 && now.st_dev == l->file.st_dev &&
+        now.st_ino == l->file.st_ino)
+        unlink(l->unlink_path);
+}
+
 void listeners_done(struct listeners *l)
 {
     for (size_t i = 0; i < l->n; i++) {
+        remove_own(&l->list[i]);
         close(l->list[i].fd);
-        if (l->list[i].unlink_path)
-            unlink(l->list[i].unlink_path);
         free(l->list[i].unlink_path);
     }
     *l = (struct listeners){0};

@@ -356,6 +356,17 @@ def wait_until(condition, what, deadline=WAIT):
     return value
 
 
+def wait_until_read(client):
+    """Waits until the server has read what the client sent: everything is acknowledged and nothing is left in its queue."""
+    port = f":{client.socket.getsockname()[1]:04X}"
+
+    def all_read():
+        with open("/proc/net/tcp") as table:
+            rows = [line.split() for line in table if line.split()[1].endswith(port) or line.split()[2].endswith(port)]
+        return rows and all(row[4] == "00000000:00000000" for row in rows)
+    wait_until(all_read, "an empty queue")
+
+
 def event_text(line):
     """The text of the member `event` of a JSON line, as it stands there."""
     start = line.index('"event":') + len('"event":')

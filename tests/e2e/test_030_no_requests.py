@@ -38,12 +38,15 @@ def test_refused_counted_and_logged(vodhook, data):
 
 
 def test_the_log_says_why(vodhook):
+    """What libmicrohttpd says is passed on; it does not say of which connection."""
     with vodhook.connect() as client:
         client.offer(REFUSED["HTTP/2"]).ended()
-    assert vodhook.err.find(r"from 127\.0\.0\.1:\d+ .*505")
+        assert vodhook.err.find(r"libmicrohttpd says \".* 505 ")
+        assert vodhook.err.find(r"from 127\.0\.0\.1:\d+ .*libmicrohttpd refused it")
     with vodhook.connect() as client:
         client.offer(REFUSED["bad length"]).ended()
-    assert vodhook.err.find(r"from 127\.0\.0\.1:\d+ .*400")
+        assert vodhook.err.find(r"libmicrohttpd says \".* 400 ")
+        assert vodhook.err.find(r"from 127\.0\.0\.1:\d+ .*libmicrohttpd refused it")
 
 
 def test_a_kept_connection_that_goes_astray(vodhook):
@@ -51,8 +54,53 @@ def test_a_kept_connection_that_goes_astray(vodhook):
         assert client.send(request(body=upload())).answer().status == 200
         assert vodhook.record()["kind"] == "event"
         client.offer(REFUSED["HTTP/2"]).ended()
-    assert vodhook.err.find("505")
+        assert vodhook.err.find("libmicrohttpd refused it")
     assert vodhook.stop()["broken"] == 1
+
+
+def test_tls_is_named(vodhook):
+    with vodhook.connect() as client:
+        assert client.offer(REFUSED["TLS"]).ended() == b""
+    vodhook.err.find(r"from 127\.0\.0\.1:\d+ .*speaks TLS: use http:// in the callback URL or a TLS proxy")
+    with vodhook.connect() as client:
+        client.send(b"\x16")
+        assert client.ended() == b"", "at once, without a whole line"
+    assert vodhook.stop()["broken"] == 2
+
+
+def test_nobody_is_accused_of_what_another_did(start):
+    """Both end in the same round: the one that was refused, and the one that took too long."""
+    vodhook = start("--request-timeout=100ms")
+    with vodhook.connect() as innocent, vodhook.connect() as refused:
+        innocent.send(b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nabc")
+        refused.send(b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n")
+        refused.ended(), innocent.ended()
+        vodhook.err.find("from " + innocent.name.replace(".", r"\.") + " was cut short .* it took too long")
+        assert not [line for line in vodhook.err.seen if innocent.name in line and "400" in line]
+
+
+FORGED = "/x from 10.0.0.1:1 was cut short after 0 bytes of its body: it took too long"
+
+
+@pytest.mark.parametrize("target, shown", [
+    (FORGED, FORGED), ('/" from 10.0.0.1:1 was cut', '/\\" from'), ("/\x1b[31m x", "31m x"), ("/\u00a0a\u00a0b", "/\u00a0a"),
+    ("/" + "9" * 300, "/9999"), ("\x00", "POST ")], ids=["spaces", "quote", "escape", "nbsp", "digits", "NUL"])
+def test_a_target_cannot_pass_for_words_of_the_log(start, target, shown):
+    vodhook = start("--request-timeout=100ms")
+    with vodhook.connect() as client:
+        client.send(request(target=target, headers=["Content-Length: 9"], length=False) + b"abc").ended()
+    line = vodhook.err.find(r"^vodhook: A request from 127\.0\.0\.1:\d+ was cut short after 3 bytes of its body: "
+                            r"it took too long: (\".*\")$")
+    assert shown in line[1] and line[1].count('"') - line[1].count('\\"') == 2
+    assert len(line[1]) < 300
+
+
+@pytest.mark.parametrize("line", [b"GET " + b"9" * 300 + b" HTTP/1.1", b"GET / HTTP/" + b"1" * 300,
+                                  b"POST / HTTP/1.1\r\nContent-Length: " + b"9" * 300], ids=["target", "version", "length"])
+def test_a_number_of_300_digits(vodhook, line):
+    with vodhook.connect() as client:
+        client.offer(line + b"\r\n\r\n").half_close().ended()
+    assert vodhook.shown(upload())["kind"] in ("event", "request")
 
 
 @pytest.mark.parametrize("data", [

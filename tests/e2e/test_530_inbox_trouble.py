@@ -119,19 +119,9 @@ def test_health_is_told_at_once(start, inbox):
     assert rows(inbox) == [("1", 1), ("4", 1)]
 
 
-def test_who_prefers_it_is_answered_all_the_same(start, inbox):
-    vodhook = start("--when-unrecorded=answer", "--hold-timeout=300ms", inbox=inbox)
-    vodhook.post(upload(1))
-    with locked(inbox):
-        post = Waiting(vodhook, upload(2))
-        assert post.result() == 200
-        assert post.seconds < 3
-    assert rows(inbox) == [("1", 1)]
-
-
 def test_a_full_disk_and_back(start, small_disk):
     inbox = small_disk / "inbox.db"
-    vodhook = start("--hold-timeout=30s", inbox=inbox)
+    vodhook = start(inbox=inbox)
     vodhook.post(upload(1))
     filler = small_disk / "filler"
     with open(filler, "wb", buffering=0) as f, pytest.raises(OSError):
@@ -150,7 +140,7 @@ def test_a_full_disk_and_back(start, small_disk):
 def test_a_full_disk_at_the_start(start, small_disk):
     filler = small_disk / "filler"
     filler.write_bytes(bytes(2 * 1024 * 1024))
-    vodhook = start("--hold-timeout=30s", inbox=small_disk / "inbox.db")
+    vodhook = start(inbox=small_disk / "inbox.db")
     said(vodhook, "No space left on device")
     post = Waiting(vodhook, upload(1))
     assert vodhook.record()["file_id"] == "1"
@@ -218,3 +208,19 @@ def test_a_folder_that_may_not_be_written_is_refused_at_the_start(tmp_path):
 def test_a_path_that_is_no_file_is_refused_at_the_start(tmp_path):
     done = run("listen", "--listen=127.0.0.1:0", f"--inbox={tmp_path}")
     assert done.returncode != 0 and f"Failed to open the inbox {tmp_path}" in done.stderr
+
+
+def test_health_is_told_to_those_who_look(start, inbox):
+    vodhook = start(inbox=inbox)
+    look = request("GET", "/healthz", headers=["Connection: close"])
+    assert vodhook.send(look).body == b"ok\n"
+    with locked(inbox):
+        post = Waiting(vodhook, upload(1))
+        vodhook.err.find("is locked by another program")
+        answer = vodhook.send(look)
+        assert answer.status == 200 and re.fullmatch(rb"cannot record since \d\d:\d\d:\d\d: .+\n", answer.body)
+        page = vodhook.send(request("GET", "/", headers=["Connection: close"]))
+        assert page.status == 200 and answer.body in page.body
+    assert post.result() == 200
+    assert vodhook.send(look).body == b"ok\n"
+    assert b"cannot" not in vodhook.send(request("GET", "/", headers=["Connection: close"])).body

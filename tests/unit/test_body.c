@@ -1,5 +1,4 @@
 /* test_body.c: the limits of one body, and of all together. */
-#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,75 +13,76 @@ enum { MIB = 1024 * 1024 };
 
 static char chunk[MIB];
 
-static int fill(struct body *b, struct body_limits *limits, size_t total, size_t step)
+static enum body_result fill(struct body *b, struct body_limits *limits, size_t max, size_t total,
+                             size_t step)
 {
-    int r = 0;
-    for (size_t sent = 0; r == 0 && sent < total; sent += step)
-        r = body_append(b, limits, chunk, total - sent < step ? total - sent : step);
+    enum body_result r = BODY_TAKEN;
+    for (size_t sent = 0; r == BODY_TAKEN && sent < total; sent += step)
+        r = body_append(b, limits, max, chunk, total - sent < step ? total - sent : step);
     return r;
 }
 
 static void test_whole(void **state)
 {
     (void)state;
-    struct body_limits limits = {.max_body = MIB, .max_memory = 64 * MIB};
+    struct body_limits limits = {.max_memory = 64 * MIB};
     struct body b = {0};
-    assert_int_equal(body_append(&b, &limits, "abc", 3), 0);
-    assert_int_equal(body_append(&b, &limits, "def", 3), 0);
+    assert_int_equal(body_append(&b, &limits, MIB, "abc", 3), BODY_TAKEN);
+    assert_int_equal(body_append(&b, &limits, MIB, "def", 3), BODY_TAKEN);
     assert_memory_equal(b.data, "abcdef", 6);
     assert_int_equal(b.len, 6);
+    assert_int_equal(limits.held, 0);
+    assert_int_equal(fill(&b, &limits, MIB, 100000, 1000), BODY_TAKEN);
     assert_int_equal(limits.held, b.cap);
     body_reset(&b, &limits);
     assert_int_equal(limits.held, 0);
 }
 
-static void test_max_body_is_a_whole_body(void **state)
+static void test_max_is_a_whole_body(void **state)
 {
     (void)state;
-    struct body_limits limits = {.max_body = MIB, .max_memory = 64 * MIB};
+    struct body_limits limits = {.max_memory = 64 * MIB};
     struct body b = {0};
-    assert_int_equal(fill(&b, &limits, MIB, 1000), 0);
+    assert_int_equal(fill(&b, &limits, MIB, MIB, 1000), BODY_TAKEN);
     assert_false(b.truncated);
     assert_int_equal(b.len, MIB);
     assert_int_equal(b.cap, MIB);
-    assert_int_equal(body_append(&b, &limits, "x", 1), 0);
+    assert_int_equal(body_append(&b, &limits, MIB, "x", 1), BODY_TAKEN);
     assert_true(b.truncated);
     assert_int_equal(b.len, BODY_HEAD);
     assert_int_equal(b.total, MIB + 1);
-    assert_int_equal(limits.held, BODY_HEAD);
+    assert_int_equal(limits.held, 0);
     body_reset(&b, &limits);
 }
 
 /* A limit below the head still keeps the head. */
-static void test_small_max_body(void **state)
+static void test_small_max(void **state)
 {
     (void)state;
-    struct body_limits limits = {.max_body = 10, .max_memory = 64 * MIB};
+    struct body_limits limits = {.max_memory = 64 * MIB};
     struct body b = {0};
-    assert_int_equal(fill(&b, &limits, 100000, 7), 0);
+    assert_int_equal(fill(&b, &limits, 10, 100000, 7), BODY_TAKEN);
     assert_true(b.truncated);
     assert_int_equal(b.len, BODY_HEAD);
     assert_int_equal(b.total, 100000);
     body_reset(&b, &limits);
-    assert_int_equal(fill(&b, &limits, 100000, 100000), 0);
+    assert_int_equal(fill(&b, &limits, BODY_HEAD, 100000, 100000), BODY_TAKEN);
     assert_int_equal(b.len, BODY_HEAD);
+    assert_true(b.cap <= BODY_HEAD);
     body_reset(&b, &limits);
     assert_int_equal(limits.held, 0);
 }
 
-static void test_max_memory_cuts_only_large_ones(void **state)
+static void test_memory_is_wanted_by_large_ones_only(void **state)
 {
     (void)state;
-    struct body_limits limits = {.max_body = 8 * MIB, .max_memory = 1 * MIB};
+    struct body_limits limits = {.max_memory = 1 * MIB};
     struct body large[4] = {0}, small = {0};
-    for (int i = 0; i < 4; i++)
-        assert_int_equal(fill(&large[i], &limits, 2 * MIB, 5000), 0);
-    int cut = 0;
-    for (int i = 0; i < 4; i++)
-        cut += large[i].truncated;
-    assert_true(cut >= 3);
-    assert_true(limits.held <= 1 * MIB + 4 * BODY_HEAD);
-    assert_int_equal(fill(&small, &limits, BODY_HEAD, 333), 0);
+    assert_int_equal(fill(&large[0], &limits, 8 * MIB, MIB, 5000), BODY_TAKEN);
+    for (int i = 1; i < 4; i++)
+        assert_int_equal(fill(&large[i], &limits, 8 * MIB, 2 * MIB, 5000), BODY_NO_MEMORY);
+    assert_true(limits.held <= 1 * MIB);
+    assert_int_equal(fill(&small, &limits, 8 * MIB, BODY_HEAD, 333), BODY_TAKEN);
     assert_false(small.truncated);
     assert_int_equal(small.len, BODY_HEAD);
     for (int i = 0; i < 4; i++)
@@ -91,13 +91,13 @@ static void test_max_memory_cuts_only_large_ones(void **state)
     assert_int_equal(limits.held, 0);
 }
 
-static void test_abandoned(void **state)
+static void test_endless(void **state)
 {
     (void)state;
-    struct body_limits limits = {.max_body = MIB, .max_memory = 64 * MIB};
+    struct body_limits limits = {.max_memory = 64 * MIB};
     struct body b = {0};
-    assert_int_equal(fill(&b, &limits, BODY_ABANDON, MIB), 0);
-    assert_int_equal(body_append(&b, &limits, "x", 1), -EFBIG);
+    assert_int_equal(fill(&b, &limits, MIB, BODY_ABANDON, MIB), BODY_TAKEN);
+    assert_int_equal(body_append(&b, &limits, MIB, "x", 1), BODY_ENDLESS);
     assert_int_equal(b.len, BODY_HEAD);
     body_reset(&b, &limits);
 }
@@ -105,9 +105,9 @@ static void test_abandoned(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_whole),          cmocka_unit_test(test_max_body_is_a_whole_body),
-        cmocka_unit_test(test_small_max_body), cmocka_unit_test(test_max_memory_cuts_only_large_ones),
-        cmocka_unit_test(test_abandoned),
+        cmocka_unit_test(test_whole),     cmocka_unit_test(test_max_is_a_whole_body),
+        cmocka_unit_test(test_small_max), cmocka_unit_test(test_memory_is_wanted_by_large_ones_only),
+        cmocka_unit_test(test_endless),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -102,7 +102,7 @@ static const char *health(void)
 {
     static struct buffer b;
     buffer_reset(&b, 0);
-    recorder_write_health(recorder, &b, "closed unanswered");
+    recorder_write_health(recorder, &b, "CANNOT RECORD", "closed unanswered");
     buffer_putc(&b, '\0');
     return b.data;
 }
