@@ -6,6 +6,8 @@
 #include "command/commands.h"
 #include "command/external.h"
 
+/* A line each. */
+/* clang-format off */
 static const struct {
     const char *name;
     int (*run)(int argc, char *argv[]);
@@ -13,8 +15,10 @@ static const struct {
     {"listen", command_listen},
     {"pull", command_external},
     {"events", command_events},
+    {"forward", command_external},
     {"settings", command_external},
 };
+/* clang-format on */
 
 int main(int argc, char *argv[])
 {

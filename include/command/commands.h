@@ -8,3 +8,4 @@ int command_listen(int argc, char *argv[]);
 int command_events(int argc, char *argv[]);
 int command_pull(int argc, char *argv[]);     /* in vodhook-cloud */
 int command_settings(int argc, char *argv[]); /* in vodhook-cloud */
+int command_forward(int argc, char *argv[]);  /* in vodhook-forward */

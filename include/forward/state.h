@@ -17,7 +17,8 @@ enum {
 
 /* What is read at the opening and written by state_save(). Times are microseconds since 1970. */
 struct state_facts {
-    char inbox[40]; /* the uuid of the inbox that all rows are of; "" before the first */
+    bool begun;     /* it was decided with which event it begins */
+    char inbox[40]; /* the uuid of the inbox that all rows are of; "" where it has none */
     int64_t cursor; /* of every event up to this row it is decided: done, held, dead or not wanted */
     int64_t ahead[STATE_AHEAD_MAX]; /* later rows that are done, too; ascending */
     size_t n_ahead;
@@ -81,6 +82,7 @@ int state_commit(struct state *s); /* without the facts: for commands */
 /* Holds an event, or changes one that is held. */
 int state_hold(struct state *s, const struct state_held *h);
 int state_unhold(struct state *s, int64_t row);
+int state_put_behind(struct state *s, int64_t row); /* it was taken, and waits for its lane again */
 
 /* The first of the lane that waits is due now, where none of it is due or in flight. */
 int state_release(struct state *s, const char *key, int64_t now);
@@ -88,6 +90,9 @@ int state_release_all(struct state *s, int64_t now); /* of every lane */
 
 /* What failed at `since` or later is due now, whatever its own schedule says: the target works again. */
 int state_hasten(struct state *s, int64_t since, int64_t now);
+
+/* Nothing waits longer than until then, as after a clock that leapt. */
+int state_limit(struct state *s, int64_t latest);
 
 /* Takes up to max events that are due, the most overdue first, and marks them as taken. With any, the first
  * that waits for a retry is taken even if it is not due. Calls take for each. */

@@ -25,3 +25,11 @@
 #define MESSAGE_WAL_RELEASED     "66c6eaa769224516bea66554583779cb" /* it is short again */
 #define MESSAGE_INBOX_EXPIRED    "be7127d23ffd46c1a52a565b2bd84017" /* age made events go */
 #define MESSAGE_CLOCK_LEAPT      "38ebb3ee9c9b45ae8b9bfd29659aecd6" /* a leap does not make events old */
+
+/* What a forwarder says of its target. */
+#define MESSAGE_FORWARD_FAILING "ae74aa0782bc49ecbdea21b83eb5b923" /* it took no event for a minute */
+#define MESSAGE_FORWARD_WORKS   "8906e9b231f94148b831f787988ece54" /* it does again */
+#define MESSAGE_FORWARD_PAUSED  "86b40a7276f640e88d47ae1f99f71017" /* it asked for a pause itself */
+#define MESSAGE_FORWARD_DEAD    "197a4bc5fd4548b485e635b773f7bb66" /* an event is not tried any more */
+#define MESSAGE_FORWARD_LET_GO  "1d67fc0f5f3245869921fa1b6b113cff" /* events gone before they were handed on */
+#define MESSAGE_FORWARD_INBOX   "98757a1b01fe4b9bbcf80c9cf1efc844" /* another one in its place */

@@ -1,4 +1,4 @@
-/* external.c: starts vodhook-cloud, so that vodhook itself has no HTTP client in it. */
+/* external.c: starts the programs beside vodhook, so that vodhook itself links neither an HTTP client nor Kafka's. */
 #include "command/external.h"
 
 #include <errno.h>
@@ -11,10 +11,21 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 
-#define PROGRAM "vodhook-cloud"
+/* The program of a command, and the package that brings it. */
+struct program {
+    char name[32];
+    const char *package;
+};
+
+static struct program program_of(const char *command)
+{
+    if (strcmp(command, "forward") == 0)
+        return (struct program){"vodhook-forward", "vodhook-forward"};
+    return (struct program){"vodhook-cloud", "vodhook"};
+}
 
 /* Writes the name of the program in the folder that this one is in. Returns whether it is there. */
-static bool find_beside(char ret[PATH_MAX])
+static bool find_beside(const char *program, char ret[PATH_MAX])
 {
     char self[PATH_MAX];
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
@@ -25,26 +36,27 @@ static bool find_beside(char ret[PATH_MAX])
     if (!slash)
         return false;
     *slash = '\0';
-    int len = snprintf(ret, PATH_MAX, "%s/" PROGRAM, self);
+    int len = snprintf(ret, PATH_MAX, "%s/%s", self, program);
     return len > 0 && len < PATH_MAX && access(ret, X_OK) == 0;
 }
 
 int command_external(int argc, char *argv[])
 {
-    static const char installed[] = VODHOOK_LIBEXECDIR "/" PROGRAM;
-    char beside[PATH_MAX] = "", name[] = PROGRAM;
-    const char *path = find_beside(beside) ? beside : installed;
+    struct program program = program_of(argv[0]);
+    char beside[PATH_MAX] = "", installed[PATH_MAX];
+    snprintf(installed, sizeof installed, VODHOOK_LIBEXECDIR "/%s", program.name);
+    const char *path = find_beside(program.name, beside) ? beside : installed;
     cleanup_free char **args = calloc((size_t)argc + 2, sizeof *args);
     if (!args) {
         log_error_errno(ENOMEM, "%m");
         return EXIT_FAILURE;
     }
-    args[0] = name;
+    args[0] = program.name;
     memcpy(args + 1, argv, (size_t)argc * sizeof *args);
     execv(path, args);
     log_error_errno(
         errno,
-        "vodhook %s needs the program %s, which cannot be started: %m. Install vodhook anew, or build it",
-        argv[0], path);
+        "vodhook %s needs the program %s, which cannot be started: %m. Install the package %s, or build it",
+        argv[0], path, program.package);
     return EXIT_FAILURE;
 }

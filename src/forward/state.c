@@ -90,19 +90,20 @@ int state_load(struct state *s, bool owner)
     sqlite3_stmt *q = ready(s, STATE_LOAD);
     if (sqlite3_step(q) != SQLITE_ROW)
         return state_failed(s, "read");
-    copy_column(q, 0, f->inbox, sizeof f->inbox);
-    f->cursor = sqlite3_column_int64(q, 1);
-    read_ahead(f, column(q, 2));
-    f->newest = sqlite3_column_int64(q, 3);
-    f->handed_on = (uint64_t)sqlite3_column_int64(q, 4);
-    f->retried = (uint64_t)sqlite3_column_int64(q, 5);
-    f->died = (uint64_t)sqlite3_column_int64(q, 6);
-    f->let_go = (uint64_t)sqlite3_column_int64(q, 7);
-    f->last_time = sqlite3_column_int64(q, 8);
-    f->failing_since = sqlite3_column_int64(q, 9);
-    f->error_time = sqlite3_column_int64(q, 10);
-    copy_column(q, 11, f->error, sizeof f->error);
-    copy_column(q, 12, f->target, sizeof f->target);
+    f->begun = sqlite3_column_int(q, 0);
+    copy_column(q, 1, f->inbox, sizeof f->inbox);
+    f->cursor = sqlite3_column_int64(q, 2);
+    read_ahead(f, column(q, 3));
+    f->newest = sqlite3_column_int64(q, 4);
+    f->handed_on = (uint64_t)sqlite3_column_int64(q, 5);
+    f->retried = (uint64_t)sqlite3_column_int64(q, 6);
+    f->died = (uint64_t)sqlite3_column_int64(q, 7);
+    f->let_go = (uint64_t)sqlite3_column_int64(q, 8);
+    f->last_time = sqlite3_column_int64(q, 9);
+    f->failing_since = sqlite3_column_int64(q, 10);
+    f->error_time = sqlite3_column_int64(q, 11);
+    copy_column(q, 12, f->error, sizeof f->error);
+    copy_column(q, 13, f->target, sizeof f->target);
     sqlite3_reset(q);
     if (!owner)
         return 0;
@@ -135,6 +136,7 @@ static int save_facts(struct state *s)
     sqlite3_bind_int64(q, 11, f->error_time);
     bind_text(q, 12, f->error);
     bind_text(q, 13, f->target);
+    sqlite3_bind_int(q, 14, f->begun);
     return number_or_zero(run(s, STATE_SAVE));
 }
 
@@ -194,6 +196,16 @@ int state_hold(struct state *s, const struct state_held *h)
 int state_unhold(struct state *s, int64_t row)
 {
     return number_or_zero(change_row(s, STATE_UNHOLD, row));
+}
+
+int state_put_behind(struct state *s, int64_t row)
+{
+    return number_or_zero(change_row(s, STATE_PUT_BEHIND, row));
+}
+
+int state_limit(struct state *s, int64_t latest)
+{
+    return number_or_zero(change_row(s, STATE_LIMIT, latest));
 }
 
 int state_release(struct state *s, const char *key, int64_t now)

@@ -25,6 +25,7 @@ enum {
  * letter whose `row` is null was an event of an inbox that another one stands in the place of. */
 static const char schema[] = "CREATE TABLE target ("
                              " one INTEGER PRIMARY KEY CHECK (one = 1),"
+                             " begun INTEGER NOT NULL DEFAULT 0,"
                              " inbox TEXT NOT NULL DEFAULT '',"
                              " cursor INTEGER NOT NULL DEFAULT 0,"
                              " ahead TEXT NOT NULL DEFAULT '',"
@@ -78,17 +79,20 @@ static const char schema[] = "CREATE TABLE target ("
 static const char *const statements[STATE_STATEMENTS] = {
     [STATE_BEGIN] = "BEGIN IMMEDIATE",
     [STATE_COMMIT] = "COMMIT",
-    [STATE_LOAD] = "SELECT inbox, cursor, ahead, newest, handed_on, retried, died, let_go, last_time,"
+    [STATE_LOAD] = "SELECT begun, inbox, cursor, ahead, newest, handed_on, retried, died, let_go, last_time,"
                    " failing_since, error_time, error, target FROM target",
-    [STATE_SAVE] = "UPDATE target SET inbox = ?1, cursor = ?2, ahead = ?3, newest = ?4, handed_on = ?5,"
-                   " retried = ?6, died = ?7, let_go = ?8, last_time = ?9, failing_since = ?10,"
-                   " error_time = ?11, error = ?12, target = ?13",
+    [STATE_SAVE] =
+        "UPDATE target SET begun = ?14, inbox = ?1, cursor = ?2, ahead = ?3, newest = ?4, handed_on = ?5,"
+        " retried = ?6, died = ?7, let_go = ?8, last_time = ?9, failing_since = ?10,"
+        " error_time = ?11, error = ?12, target = ?13",
     [STATE_HOLD] =
         "INSERT INTO held (" HELD_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
         " ON CONFLICT (row) DO UPDATE SET attempts = ?4, first = ?5, last = ?6, due = ifnull(?7, due),"
         " error = ?8,"
         " replay = max(replay, ?9)",
     [STATE_UNHOLD] = "DELETE FROM held WHERE row = ?1",
+    [STATE_PUT_BEHIND] = "UPDATE held SET due = NULL WHERE row = ?1",
+    [STATE_LIMIT] = "UPDATE held SET due = ?1 WHERE due > ?1 AND due < " IN_FLIGHT,
     [STATE_FREE_LANE] =
         "UPDATE held SET due = ?2 WHERE row = (SELECT min(row) FROM held WHERE key = ?1) AND " IS_NEXT,
     [STATE_FREE_LANES] = "UPDATE held SET due = ?1 WHERE " IS_NEXT,
@@ -245,15 +249,22 @@ static int open_database(struct state *s, enum state_use use)
     return r;
 }
 
+/* With the folder that it is in, which is that of the inbox. */
 static int make_folder(const char *path)
 {
     cleanup_free char *folder = strdup(path);
     if (!folder)
         return -ENOMEM;
-    char *slash = strrchr(folder, '/');
-    if (!slash)
+    char *end = strrchr(folder, '/');
+    if (!end)
         return 0;
-    *slash = '\0';
+    *end = '\0';
+    char *parent_end = strrchr(folder, '/');
+    if (parent_end && parent_end > folder) {
+        *parent_end = '\0';
+        mkdir(folder, FOLDER_MODE);
+        *parent_end = '/';
+    }
     if (mkdir(folder, FOLDER_MODE) < 0 && errno != EEXIST)
         return log_error_errno(errno, "Failed to make the folder %s: %m", folder);
     return 0;

@@ -259,7 +259,10 @@ static void put_conditions(struct buffer *sql, const struct inbox_reader *r)
         buffer_puts(sql, " WHERE 1");
     else
         buffer_puts(sql, f->refused ? " WHERE trust = 'refused'" : " WHERE trust <> 'refused'");
-    buffer_puts(sql, r->after ? " AND id > :after AND +id <= :up_to" : " AND +id <= :up_to");
+    if (f->in_order_of_id)
+        buffer_puts(sql, " AND id > :after AND id <= :up_to");
+    else
+        buffer_puts(sql, r->after ? " AND id > :after AND +id <= :up_to" : " AND +id <= :up_to");
     if (f->file_id)
         buffer_puts(sql, " AND id IN (SELECT event_id FROM event_file WHERE file_id = :file)");
     if (f->task_id && r->schema < 2)
