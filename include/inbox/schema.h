@@ -86,7 +86,7 @@
             "UPDATE event_began SET ended = (SELECT id FROM event WHERE event.task_id = event_began.task_id" \
             " AND trust <> 'refused' AND " INBOX_IS_FINAL " LIMIT 1);"                                       \
             "CREATE INDEX event_began_task ON event_began (task_id);"                                        \
-            "CREATE INDEX event_began_open ON event_began (event_id) WHERE ended IS NULL;"                   \
+            "CREATE INDEX event_began_open ON event_began (task_id) WHERE ended IS NULL;"                    \
             "CREATE TABLE inbox_info (name TEXT PRIMARY KEY, value) WITHOUT ROWID;"                          \
             "INSERT INTO inbox_info VALUES ('uuid', lower(hex(randomblob(16))));"                            \
             "CREATE TABLE inbox_clock ("                                                                     \

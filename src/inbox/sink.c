@@ -226,7 +226,7 @@ static int inbox_put(struct sink *sink, struct record *r)
     bool first = !i->db.begun;
     int result = begin(i);
     if (result == INBOX_OK && first)
-        store_begin(&i->store);
+        result = store_begin(&i->store);
     if (result == INBOX_OK)
         result = store_put(&i->store, r);
     if (result == INBOX_OK && !r->duplicate)

@@ -35,6 +35,8 @@ static const char UPLOAD[] = "NewFileUpload";
 #define FOUND "SELECT id, received, seen, trust, source, confirmed, digest FROM event WHERE "
 
 static const char *const statements[STORE_STATEMENTS] = {
+    [STORE_LOOK] = "SELECT EXISTS (SELECT 1 FROM inbox_info WHERE name = 'reconciled'),"
+                   " EXISTS (SELECT 1 FROM event_began WHERE ended IS NULL)",
     [STORE_FIND] = FOUND "digest = ?1 AND (trust = 'refused') = ?2 ORDER BY id DESC",
     [STORE_FIND_TASK] = FOUND "task_id = ?1 AND +type = ?2 AND trust <> 'refused' AND (?3 OR reconciled)"
                               " AND " INBOX_IS_FINAL " ORDER BY +id LIMIT 1",
@@ -80,9 +82,17 @@ void store_close(struct store *s)
     database_finalize(s->statements, STORE_STATEMENTS);
 }
 
-void store_begin(struct store *s)
+int store_begin(struct store *s)
 {
+    sqlite3_stmt *look = s->statements[STORE_LOOK];
     s->n_pulled = 0;
+    int result = database_step(s->db, look);
+    if (result != INBOX_ROW)
+        return result;
+    s->any_reconciled = sqlite3_column_int(look, 0);
+    s->any_open = sqlite3_column_int(look, 1);
+    sqlite3_reset(look);
+    return INBOX_OK;
 }
 
 static int run(struct store *s, enum store_statement which)
@@ -175,7 +185,7 @@ static bool is_final(const struct event *e)
 static int find_reconciled(struct store *s, struct record *r, bool *ret_replace)
 {
     const struct event *e = r->trust == TRUST_REFUSED ? NULL : r->event;
-    if (!e || event_may_repeat(e))
+    if (!e || event_may_repeat(e) || (!s->any_reconciled && r->source != SOURCE_RECONCILE))
         return INBOX_OK;
     bool upload = strcmp(e->type, UPLOAD) == 0;
     const char *id = upload ? e->file_id : is_final(e) ? e->task_id : NULL;
@@ -257,13 +267,15 @@ static int add_files(struct store *s, const struct record *r)
 static int add_tasks(struct store *s, const struct record *r)
 {
     const struct event *e = r->event;
+    s->any_open |= e->procedure_task_id || e->review_task_id;
     int result = add_beside(s, STORE_NAME_TASK, r, e->procedure_task_id);
     if (result == INBOX_OK)
         result = add_beside(s, STORE_NAME_TASK, r, e->review_task_id);
     if (result != INBOX_OK || event_may_repeat(e))
         return result;
     if (is_final(e))
-        return add_beside(s, STORE_END_TASK, r, e->task_id);
+        return s->any_open ? add_beside(s, STORE_END_TASK, r, e->task_id) : INBOX_OK;
+    s->any_open = true;
     return e->result == RESULT_PENDING ? add_beside(s, STORE_BEGIN_TASK, r, e->task_id) : INBOX_OK;
 }
 
@@ -292,6 +304,14 @@ static int add_note(struct store *s, const struct record *r)
     return run(s, STORE_ADD_NOTE);
 }
 
+static int note_reconciled(struct store *s, const struct record *r)
+{
+    if (r->source != SOURCE_RECONCILE || s->any_reconciled)
+        return INBOX_OK;
+    s->any_reconciled = true;
+    return database_exec(s->db, "INSERT OR IGNORE INTO inbox_info VALUES ('reconciled', 1)");
+}
+
 static int add(struct store *s, struct record *r)
 {
     int result = add_event(s, r);
@@ -300,6 +320,8 @@ static int add(struct store *s, struct record *r)
     r->row = sqlite3_last_insert_rowid(s->db->sqlite);
     r->seen = 1;
     result = add_all_beside(s, r);
+    if (result == INBOX_OK)
+        result = note_reconciled(s, r);
     return result == INBOX_OK ? add_note(s, r) : result;
 }
 

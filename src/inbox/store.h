@@ -5,6 +5,7 @@
 #include "record/record.h"
 
 enum store_statement {
+    STORE_LOOK, /* whether anything was put together from the API, and whether a task has begun and not ended */
     STORE_FIND,        /* the rows of a digest, the newest first, among the refused or among the others */
     STORE_FIND_TASK,   /* a final event of a task; of those that were put together from the API, or of all */
     STORE_FIND_UPLOAD, /* the same of the upload of a file */
@@ -29,6 +30,8 @@ struct store {
     /* Rows of events that may repeat and were pulled in the last transaction: each stands for one event of the answer. */
     int64_t pulled[STORE_PULLED_MAX];
     size_t n_pulled;
+    bool any_reconciled,
+        any_open; /* as STORE_LOOK found in this transaction; what is not there need not be searched */
 };
 
 /* The database is borrowed and need not be open yet. */
@@ -39,7 +42,7 @@ int store_open(struct store *s);
 void store_close(struct store *s);
 
 /* To be called when a transaction begins that records are put in. */
-void store_begin(struct store *s);
+int store_begin(struct store *s);
 
 /* Writes a record in the open transaction, and says in it whether it is a duplicate, in which row it is, how often it has
  * come, and when first. A duplicate of one that was put together from the API gets the digest of that, so that its id

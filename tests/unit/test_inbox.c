@@ -18,6 +18,7 @@
 #include <time.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "inboxes.h"
 
 static const int64_t SECOND = 1000000;
@@ -395,6 +396,32 @@ static void what_strangers_send_is_bounded_and_pushes_nothing_out(void **state)
     assert_int_equal(atoi(ask("SELECT max(id) FROM event")), 1600);
 }
 
+/* It names very many files, each of which would be a row in two trees. */
+static void one_refused_event_pushes_nothing_out(void **state)
+{
+    (void)state;
+    config.max = 8 << 20;
+    reopen();
+    struct delivery good = {SOURCE_PUSH, TRUST_VERIFIED, now()}, bad = {SOURCE_PUSH, TRUST_REFUSED, now()};
+    deliver_many(good, 0, 1000, 4000);
+    maintain();
+    int before = rows();
+    cleanup(buffer_done) struct buffer body = {0};
+    buffer_puts(&body, "{\"EventType\":\"FileDeleted\",\"FileDeleteEvent\":{\"FileIdSet\":[\"0\"");
+    for (int k = 1; k < 100000; k++)
+        buffer_printf(&body, ",\"528589078%07d\"", k);
+    buffer_puts(&body, "]}}");
+    buffer_putc(&body, 0);
+    deliver(bad, body.data);
+    maintain();
+    deliver(later(bad, SECOND), "{\"EventType\":\"another\"}");
+    maintain();
+    assert_int_equal(atoi(ask("SELECT count(*) FROM event WHERE trust = 'verified'")), before);
+    assert_string_equal(
+        ask("SELECT count(*) FROM event_file JOIN event ON id = event_id WHERE trust = 'refused'"), "0");
+    assert_string_equal(ask("PRAGMA integrity_check"), "ok");
+}
+
 static void bodies_that_cannot_be_read_are_bounded(void **state)
 {
     (void)state;
@@ -584,6 +611,91 @@ static void little_room_is_said_early(void **state)
     assert_int_equal(stderr_count("--inbox-min-free"), 1);
 }
 
+/* --- The log ------------------------------------------------------------------------------------------- */
+
+static const off_t LOG_MOST = 64 << 20;
+
+static off_t log_size(void)
+{
+    struct stat st;
+    char wal[160];
+    snprintf(wal, sizeof wal, "%s-wal", path);
+    assert_int_equal(stat(wal, &st), 0);
+    return st.st_size;
+}
+
+/* Commits events of 200 KB, one by one, without a chore between them, as a busy pull does. Returns the longest that one
+ * took, in microseconds. */
+static int64_t deliver_large(int from, int to)
+{
+    static char body[200000];
+    int64_t longest = 0;
+    for (int k = from; k < to; k++) {
+        bool duplicate;
+        snprintf(body, sizeof body, UPLOAD("%d"), k);
+        memset(body + strlen(body), ' ', sizeof body - 1 - strlen(body));
+        int64_t begun = clock_now(CLOCK_MONOTONIC);
+        while (put(pushed, slice_of(body), &duplicate) < 0 || sink->ops->commit(sink) < 0)
+            poll(NULL, 0, 10);
+        int64_t took = clock_now(CLOCK_MONOTONIC) - begun;
+        longest = took > longest ? took : longest;
+        assert_true(log_size() < LOG_MOST);
+    }
+    return longest;
+}
+
+static void the_log_is_bounded_without_chores(void **state)
+{
+    (void)state;
+    deliver_large(0, 500);
+    assert_int_equal(rows(), 500);
+}
+
+static void two_writers_keep_the_log_bounded_and_take_turns(void **state)
+{
+    (void)state;
+    sink = sink_free(sink);
+    pid_t pid = fork();
+    assert_int_equal(sink_inbox_new(&config, &sink), 0);
+    int64_t longest = deliver_large(pid == 0 ? 1000000 : 0, pid == 0 ? 1000250 : 250);
+    sink = sink_free(sink);
+    if (pid == 0)
+        _exit(longest > SECOND);
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    assert_true(longest < SECOND); /* far above the 0.1 s of a quiet machine */
+    assert_int_equal(rows(), 500);
+}
+
+static void a_reader_that_holds_the_log_is_said_once_and_when_it_lets_go(void **state)
+{
+    (void)state;
+    static char body[200000];
+    sqlite3 *reader;
+    deliver(pushed, UPLOAD("first"));
+    assert_int_equal(sqlite3_open(path, &reader), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(reader, "BEGIN; SELECT * FROM event", NULL, NULL, NULL), SQLITE_OK);
+    for (int k = 0; k < 400; k++) {
+        snprintf(body, sizeof body, UPLOAD("%d"), k);
+        memset(body + strlen(body), ' ', sizeof body - 1 - strlen(body));
+        deliver(pushed, body);
+        sink_inbox_maintain(sink);
+    }
+    assert_int_equal(stderr_count("has grown to"), 1);
+    assert_int_equal(stderr_count("short again"), 0);
+    sqlite3_close(reader);
+    for (int k = 400; k < 440; k++) {
+        snprintf(body, sizeof body, UPLOAD("%d"), k);
+        memset(body + strlen(body), ' ', sizeof body - 1 - strlen(body));
+        deliver(pushed, body);
+    }
+    assert_int_equal(stderr_count("has grown to"), 1);
+    assert_int_equal(stderr_count("short again"), 1);
+    assert_true(log_size() < LOG_MOST);
+    assert_int_equal(rows(), 441);
+}
+
 /* Two processes write at once, as listen and pull do: nothing twice, and neither fails. */
 static void two_writers_share_it(void **state)
 {
@@ -630,6 +742,7 @@ int main(void)
         TEST(what_is_too_old_goes),
         TEST(the_oldest_go_when_the_inbox_is_too_large),
         TEST(what_strangers_send_is_bounded_and_pushes_nothing_out),
+        TEST(one_refused_event_pushes_nothing_out),
         TEST(bodies_that_cannot_be_read_are_bounded),
         TEST(a_lock_makes_it_fail_and_is_said_when_it_lasts),
         TEST(after_a_failed_put_nothing_of_the_group_is_recorded),
@@ -639,6 +752,9 @@ int main(void)
         TEST(only_owner_and_group_may_read),
         TEST(little_room_is_said_early),
         TEST(two_writers_share_it),
+        TEST(the_log_is_bounded_without_chores),
+        TEST(two_writers_keep_the_log_bounded_and_take_turns),
+        TEST(a_reader_that_holds_the_log_is_said_once_and_when_it_lets_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
