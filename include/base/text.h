@@ -31,5 +31,8 @@ void text_escape(struct buffer *to, struct slice text);
  * text_escape(). */
 void text_logfmt_value(struct buffer *to, struct slice value);
 
+/* Writes bytes as hex digits, and a NUL: 2 * n + 1 characters. */
+void text_hex(const uint8_t *bytes, size_t n, char *ret);
+
 /* Whether two byte strings are the same, in a time that depends on their lengths only. */
 bool text_equal_secret(struct slice a, struct slice b);

@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-enum { ARENA_FIRST = 64 * 1024 };
+enum { ARENA_FIRST = 128 * 1024 };
 
 struct block {
     struct block *next; /* the one before it in time */

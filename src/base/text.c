@@ -130,6 +130,15 @@ void text_logfmt_value(struct buffer *to, struct slice value)
     buffer_putc(to, '"');
 }
 
+void text_hex(const uint8_t *bytes, size_t n, char *ret)
+{
+    for (size_t i = 0; i < n; i++) {
+        *ret++ = "0123456789abcdef"[bytes[i] >> 4];
+        *ret++ = "0123456789abcdef"[bytes[i] & 15];
+    }
+    *ret = '\0';
+}
+
 bool text_equal_secret(struct slice a, struct slice b)
 {
     if (a.len != b.len)

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/text.h"
+
 #define ALGORITHM  "TC3-HMAC-SHA256"
 #define TERMINATOR "tc3_request"
 
@@ -23,20 +25,11 @@ static void hash_text(struct sha256_ctx *hash, const char *text)
     hash_slice(hash, slice_of(text));
 }
 
-static void to_hex(const uint8_t bytes[TC3_HASH], char ret[TC3_HEX])
-{
-    for (size_t i = 0; i < TC3_HASH; i++) {
-        ret[2 * i] = "0123456789abcdef"[bytes[i] >> 4];
-        ret[2 * i + 1] = "0123456789abcdef"[bytes[i] & 15];
-    }
-    ret[TC3_HEX - 1] = '\0';
-}
-
 static void finish_hex(struct sha256_ctx *hash, char ret[TC3_HEX])
 {
     uint8_t digest[TC3_HASH];
     sha256_digest(hash, sizeof digest, digest);
-    to_hex(digest, ret);
+    text_hex(digest, sizeof digest, ret);
 }
 
 /* HMAC-SHA256. What is left of the key is cleared. */
@@ -140,7 +133,7 @@ void tc3_sign(const struct tc3_request *r, struct slice secret_key, char ret[TC3
     snprintf(text, sizeof text, ALGORITHM "\n%" PRId64 "\n%s/%.*s/" TERMINATOR "\n%s", r->time, date,
              (int)r->service.len, r->service.data, canonical);
     hmac_next(keys.signing, slice_of(text), signature);
-    to_hex(signature, ret);
+    text_hex(signature, sizeof signature, ret);
     explicit_bzero(&keys, sizeof keys);
 }
 

@@ -11,8 +11,6 @@
 /* Names are given as a list of paths with a space between them, "MediaBasicInfo.Name FileName"; of an array on
  * the way the first element counts. */
 
-enum { FILES_FEW = 8 /* most events are about fewer files */ };
-
 /* Where memory runs out the reading goes on, and the arena remembers. */
 struct payload {
     struct arena *arena;
@@ -21,7 +19,7 @@ struct payload {
     uint32_t node; /* the root's */
     struct event *e;
     const char **files, **sorted; /* the ids found so far, in the order of the event and of their bytes */
-    size_t n_files, cap_files;
+    size_t n_files;
     size_t longest;   /* the most elements that one list of files has */
     bool item_failed; /* a sub-task, a file, a snapshot, a publication */
 };
@@ -104,22 +102,6 @@ static const char *number_at(struct payload *p, const char *paths)
 
 /* --- Files -------------------------------------------------------------------------------------------- */
 
-static bool grow_files(struct payload *p)
-{
-    size_t cap = p->cap_files ? EVENT_FILES_MAX : FILES_FEW;
-    const char **files = arena_alloc(p->arena, 2 * cap * sizeof *files);
-    if (!files)
-        return false;
-    if (p->n_files) {
-        memcpy(files, p->files, p->n_files * sizeof *files);
-        memcpy(files + cap, p->sorted, p->n_files * sizeof *files);
-    }
-    p->files = files;
-    p->sorted = files + cap;
-    p->cap_files = cap;
-    return true;
-}
-
 /* Past EVENT_FILES_MAX they are not looked at any more, so that a deletion of hundreds of thousands is read in
  * no more time than it takes to find where it ends. */
 static void add_file(struct payload *p, const cJSON *value)
@@ -128,8 +110,9 @@ static void add_file(struct payload *p, const cJSON *value)
     size_t low = 0, high = p->n_files;
     if (!id)
         return;
-    if (p->n_files == p->cap_files && !grow_files(p))
+    if (!p->files && !(p->files = arena_alloc(p->arena, 2 * EVENT_FILES_MAX * sizeof *p->files)))
         return;
+    p->sorted = p->files + EVENT_FILES_MAX;
     while (low < high) {
         size_t middle = (low + high) / 2;
         int r = strcmp(id, p->sorted[middle]);

@@ -57,36 +57,13 @@ static void put_strings(struct buffer *to, const char *const *values, size_t n)
 
 /* --- Events --------------------------------------------------------------------------------------------- */
 
-static void put_tasks(struct buffer *to, const struct event *e)
-{
-    for (size_t i = 0; i < e->n_tasks; i++) {
-        const struct event_task *t = &e->tasks[i];
-        buffer_puts(to, i ? ",{\"type\":" : "[{\"type\":");
-        put_string(to, t->type);
-        PUTS(to, ",\"definition\":");
-        put_string(to, t->definition);
-        PUTS(to, ",\"status\":");
-        put_string(to, t->status);
-        PUTS(to, ",\"err_code\":");
-        put_string(to, t->err_code);
-        PUTS(to, ",\"err_message\":");
-        put_string(to, t->err_message);
-        PUTS(to, ",\"suggestion\":");
-        put_string(to, t->suggestion);
-        PUTS(to, ",\"url\":");
-        put_string(to, t->url);
-        PUTS(to, ",\"urls\":");
-        put_strings(to, t->urls, t->n_urls);
-        buffer_putc(to, '}');
-    }
-    buffer_puts(to, e->n_tasks ? "]" : "null");
-}
-
-static const struct {
+struct member {
     const char *name;
-    size_t member; /* of struct event */
-    bool number;   /* the text of one */
-} members[] = {
+    size_t at;   /* in the struct that the text stands in */
+    bool number; /* the text of one */
+};
+
+static const struct member of_event[] = {
     {",\"type\":", offsetof(struct event, type), false},
     {",\"file_id\":", offsetof(struct event, file_id), false},
     {",\"task_id\":", offsetof(struct event, task_id), false},
@@ -106,6 +83,42 @@ static const struct {
     {",\"review_task_id\":", offsetof(struct event, review_task_id), false},
 };
 
+static const struct member of_task[] = {
+    {"{\"type\":", offsetof(struct event_task, type), false},
+    {",\"definition\":", offsetof(struct event_task, definition), false},
+    {",\"status\":", offsetof(struct event_task, status), false},
+    {",\"err_code\":", offsetof(struct event_task, err_code), false},
+    {",\"err_message\":", offsetof(struct event_task, err_message), false},
+    {",\"suggestion\":", offsetof(struct event_task, suggestion), false},
+    {",\"url\":", offsetof(struct event_task, url), false},
+};
+
+#define PUT_MEMBERS(to, members, from) put_members(to, members, sizeof(members) / sizeof *(members), from)
+
+static void put_members(struct buffer *to, const struct member *m, size_t n, const void *from)
+{
+    for (const struct member *end = m + n; m < end; m++) {
+        const char *value = *(const char *const *)((const char *)from + m->at);
+        buffer_puts(to, m->name);
+        if (m->number && value)
+            buffer_puts(to, value);
+        else
+            put_string(to, value);
+    }
+}
+
+static void put_tasks(struct buffer *to, const struct event *e)
+{
+    for (size_t i = 0; i < e->n_tasks; i++) {
+        buffer_putc(to, i ? ',' : '[');
+        PUT_MEMBERS(to, of_task, &e->tasks[i]);
+        PUTS(to, ",\"urls\":");
+        put_strings(to, e->tasks[i].urls, e->tasks[i].n_urls);
+        buffer_putc(to, '}');
+    }
+    buffer_puts(to, e->n_tasks ? "]" : "null");
+}
+
 /* What the event is about and says; of a request every member is null. */
 static void put_subject(struct buffer *to, const struct event *e)
 {
@@ -113,14 +126,7 @@ static void put_subject(struct buffer *to, const struct event *e)
     PUTS(to, ",\"result\":");
     put_string(to, e ? event_result_name(e->result) : NULL);
     e = e ? e : &none;
-    for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
-        const char *value = *(const char *const *)((const char *)e + members[i].member);
-        buffer_puts(to, members[i].name);
-        if (members[i].number)
-            buffer_puts(to, value ? value : "null");
-        else
-            put_string(to, value);
-    }
+    PUT_MEMBERS(to, of_event, e);
     PUTS(to, ",\"file_ids\":");
     put_strings(to, e->file_ids, e->n_file_ids);
     PUTS(to, ",\"file_count\":");

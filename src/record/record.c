@@ -141,15 +141,9 @@ void record_event(struct buffer *to, const struct record *r)
 
 void record_id(const struct record *r, char ret[RECORD_ID_MAX + 1])
 {
-    static const char digits[] = "0123456789abcdef";
-    size_t n = 0;
-    if (r->kind == RECORD_EVENT || r->unreadable)
-        for (size_t i = 0; i < DIGEST_SIZE; i++) {
-            ret[n++] = digits[r->digest[i] >> 4];
-            ret[n++] = digits[r->digest[i] & 15];
-        }
-    ret[n] = '\0';
+    bool kept = r->event || r->unreadable;
+    text_hex(r->digest, kept ? DIGEST_SIZE : 0, ret);
     if (r->event && event_may_repeat(r->event))
-        snprintf(ret + n, RECORD_ID_MAX + 1 - n, "-%" PRId64,
+        snprintf(ret + 2 * DIGEST_SIZE, RECORD_ID_MAX + 1 - 2 * DIGEST_SIZE, "-%" PRId64,
                  (r->first_time ? r->first_time : r->time) / 1000000);
 }

@@ -54,7 +54,7 @@ static void test_limit(void **state)
     assert_false(arena_failed(a));
     /* The first block stays, so that one piece of all the rest fits and not a byte more. */
     assert_null(arena_alloc(a, limit));
-    assert_non_null(arena_alloc(a, limit - 64 * 1024));
+    assert_non_null(arena_alloc(a, limit - 128 * 1024));
     arena_reset(a, limit);
     assert_int_equal(fill(a, 16), small);
     arena_reset(a, 2 * limit);
