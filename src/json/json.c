@@ -13,6 +13,9 @@ enum {
     NODES_KEEP = 16 * 1024, /* more are given back before the next text */
 };
 
+/* What is done for every value, which the compiler leaves as calls at two thirds of the speed. */
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
 struct reader {
     const char *at, *end;
     unsigned flags; /* of the string or number that is read */
@@ -25,9 +28,11 @@ static bool fail(struct reader *r, const char *error)
     return false;
 }
 
-static void skip_space(struct reader *r)
+ALWAYS_INLINE void skip_space(struct reader *r)
 {
-    for (; r->at < r->end && (unsigned char)*r->at <= ' '; r->at++) {
+    if (__builtin_expect(r->at < r->end && (unsigned char)*r->at > ' ', true))
+        return;
+    for (; r->at < r->end; r->at++) {
         if (*r->at == '\n' || *r->at == '\r')
             r->json->flags |= JSON_NEWLINE | JSON_SPACE;
         else if (*r->at == ' ' || *r->at == '\t')
@@ -38,7 +43,7 @@ static void skip_space(struct reader *r)
 }
 
 /* Adds a node for what begins here. Returns NULL when it would need too much memory. */
-static struct json_node *add_node(struct reader *r)
+ALWAYS_INLINE struct json_node *add_node(struct reader *r)
 {
     struct json *j = r->json;
     if (j->n == j->cap) {
@@ -144,7 +149,7 @@ static void read_other(struct reader *r)
 }
 
 /* A string, from its opening quote past its closing one. */
-static bool read_string(struct reader *r)
+ALWAYS_INLINE bool read_string(struct reader *r)
 {
     r->at++;
     for (;;) {
