@@ -2,6 +2,7 @@
  * goes. */
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -156,13 +157,11 @@ static int make_http(struct listen *l, const struct options *o)
 /* The tutorial's line, one a socket: on stdout where events are shown to people, else on stderr. */
 static void print_banner(const struct listen *l)
 {
-    for (size_t i = 0; i < l->listeners.n; i++)
-        if (l->outputs.text_on_stdout) {
-            dprintf(STDOUT_FILENO, "Started httpserver on %s\n", l->listeners.list[i].name);
-        } else {
-            dprintf(STDERR_FILENO, "%sStarted httpserver on %s\n",
-                    log_is_journal_stream(STDERR_FILENO) ? "<6>" : "", l->listeners.list[i].name);
-        }
+    struct pollfd to = {.fd = l->outputs.text_on_stdout ? STDOUT_FILENO : STDERR_FILENO, .events = POLLOUT};
+    bool priority = !l->outputs.text_on_stdout && log_is_journal_stream(STDERR_FILENO);
+    /* One that nobody reads must not hold up the start. */
+    for (size_t i = 0; i < l->listeners.n && poll(&to, 1, 0) > 0; i++)
+        dprintf(to.fd, "%sStarted httpserver on %s\n", priority ? "<6>" : "", l->listeners.list[i].name);
 }
 
 static void print_start_lines(const struct listen *l, const struct options *o)

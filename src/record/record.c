@@ -21,16 +21,23 @@ const char *record_trust_name(enum record_trust t)
     return "unchecked";
 }
 
-/* A target with a space in it could pass for the words after it. */
+/* A stranger's word must not pass for several, or for words of the program: it stands bare only where it is all
+ * ASCII without spaces and quotes. */
+static void put_word(struct buffer *to, struct slice word)
+{
+    bool bare = word.len && text_plain(word.data, word.len) == word.len && !memchr(word.data, ' ', word.len);
+    if (bare)
+        buffer_append(to, word.data, word.len);
+    else
+        text_logfmt_value(to, word);
+}
+
 static void request_summary(struct buffer *to, const struct record *r)
 {
     if (r->method.len) {
-        text_escape(to, r->method);
+        put_word(to, r->method);
         buffer_putc(to, ' ');
-        if (memchr(r->target.data, ' ', r->target.len))
-            text_logfmt_value(to, r->target);
-        else
-            text_escape(to, r->target);
+        put_word(to, r->target);
     } else {
         buffer_puts(to, "Body of");
     }

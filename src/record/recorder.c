@@ -13,7 +13,10 @@
 #include "record/message_ids.h"
 #include "record/timestamp.h"
 
-enum { SUMMARY_KEEP = 64 * 1024 };
+enum {
+    SUMMARY_KEEP = 64 * 1024,
+    REFUSED_SHOWN = 16 * 1024, /* bytes of a refused event past which it is shown cut, like a request */
+};
 
 struct recorder {
     struct sink *required;
@@ -132,8 +135,14 @@ int recorder_put(struct recorder *r, struct record *record, bool again)
     recorder_count(&r->stats, record);
     if (record->quiet)
         return err;
+    struct record shown = *record;
+    if (record->event && record->trust == TRUST_REFUSED && record->body.len > REFUSED_SHOWN) {
+        shown.kind = RECORD_REQUEST;
+        shown.event = NULL;
+        shown.json = NULL;
+    }
     for (size_t i = 0; i < r->n_others; i++)
-        r->others[i]->ops->put(r->others[i], record);
+        r->others[i]->ops->put(r->others[i], &shown);
     return err;
 }
 

@@ -22,6 +22,7 @@ enum {
     WRITE_AT = 64 * 1024,     /* bytes that are written without waiting for the end of the round */
     BUFFER_KEEP = 256 * 1024, /* memory that is kept while nothing is left to write */
     LAST_WAIT = 1000 * 1000,  /* microseconds that a slow reader gets for the rest, at the end */
+    TERMINAL_TAKES = 128,     /* bytes that a terminal takes without waiting where it says that it is ready */
 };
 
 /* How a descriptor is written to without waiting. */
@@ -36,6 +37,7 @@ struct stdout_sink {
     struct stdout_config config;
     int fd, own_fd; /* own_fd is fd or -1 */
     enum way way;
+    size_t at_once; /* bytes that WAY_POLLED writes after a poll() */
     bool pollable;
     struct timestamp time;
     struct buffer buffer; /* whole records, but for the first, which may be written in part */
@@ -63,6 +65,7 @@ static int stdout_open(struct stdout_sink *s)
         s->own_fd = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
         s->way = s->own_fd >= 0 ? WAY_PLAIN : WAY_POLLED;
     }
+    s->at_once = S_ISCHR(st.st_mode) ? TERMINAL_TAKES : PIPE_BUF;
     s->pollable = !S_ISREG(st.st_mode);
     s->fd = s->own_fd >= 0 ? s->own_fd : s->config.fd;
     return 0;
@@ -79,7 +82,7 @@ static ssize_t stdout_write_some(const struct stdout_sink *s, const char *data, 
     case WAY_POLLED:
         if (poll(&p, 1, 0) == 0)
             return errno = EAGAIN, -1;
-        return write(s->fd, data, n < PIPE_BUF ? n : PIPE_BUF);
+        return write(s->fd, data, n < s->at_once ? n : s->at_once);
     case WAY_PLAIN:
         break;
     }

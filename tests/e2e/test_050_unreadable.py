@@ -1,10 +1,12 @@
 """JSON that is none is kept and flagged; what only bends the rules is an event."""
 
+import gzip
 import json
 import subprocess
 
 import pytest
 from harness import FILE_ID, event_text, request, upload
+from inbox import ask
 
 BROKEN = {
     "trailing garbage": upload() + b" x",
@@ -117,3 +119,30 @@ def test_log_body(start):
 def test_log_body_is_16k_by_default(vodhook):
     record = vodhook.shown(b"x" * 20000)
     assert (len(record["body"]), record["body_bytes"], record["truncated"]) == (16384, 20000, True)
+
+
+NOT_UNDERSTOOD = {
+    "a new key": b'{"NewThing":{"FileId":"1"}}',
+    "an array": b'[{"EventType":"NewFileUpload","FileUploadEvent":{"FileId":"1"}}]',
+    "UTF-16": upload().decode().encode("utf-16"),
+    "gzip": gzip.compress(upload()),
+    "a form": b"a=b",
+}
+
+
+@pytest.mark.parametrize("body", NOT_UNDERSTOOD.values(), ids=NOT_UNDERSTOOD)
+def test_what_must_be_vods_and_is_not_understood_is_kept(start, tmp_path, body):
+    """Where a path or a sign key marks what is VOD's; elsewhere it is a request like any other."""
+    key, config, inbox = tmp_path / "key", tmp_path / "vodhook.conf", tmp_path / "inbox.db"
+    key.write_text("secret")
+    config.write_text("path = /a-secret-path\n")
+    config.chmod(0o600)
+    for n, (options, more) in enumerate([([], {"config": config}), ([f"--sign-key-file={key}"], {})]):
+        vodhook = start(*options, inbox=inbox, **more)
+        record = vodhook.shown(body, target="/a-secret-path")
+        assert record["unreadable"] and record["reason"]
+        assert not vodhook.shown(body, target="/a-secret-path", method="PUT")["unreadable"]
+        assert not vodhook.shown(b"", target="/a-secret-path")["unreadable"]
+        vodhook.stop()
+        assert ask(inbox, "SELECT body FROM event WHERE type IS NULL ORDER BY id DESC LIMIT 1") == [(body,)]
+    assert not start().shown(body)["unreadable"]

@@ -233,3 +233,31 @@ def test_refused_events_are_limited_and_kept(start, inbox, tmp_path):
     assert records[-1]["file_id"] == "honest"
     assert 5 <= len(records) - 1 <= 5 + seconds + 1
     assert ask(inbox, "SELECT count(*) FROM event WHERE trust = 'refused'") == [(300,)]
+
+
+def test_a_large_refused_event_is_shown_cut_and_kept_whole(start, inbox, tmp_path):
+    vodhook = start(config=secret(tmp_path), inbox=inbox)
+    body = upload(name="x" * 60000)
+    vodhook.post(body, target="/guess")
+    line = vodhook.line()
+    record = json.loads(line)
+    assert record["trust"] == "refused" and record["truncated"] and len(line) < 40000
+    assert record["body"] == body[:16384].decode() and "NewFileUpload" in record["summary"]
+    assert ask(inbox, "SELECT body FROM event") == [(body,)]
+
+
+# --- The start ---------------------------------------------------------------------------------------------------
+
+def test_a_full_pipe_does_not_hold_up_the_start(start, tmp_path):
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writing, bytes(4096))
+    os.set_blocking(writing, True)
+    address = f"{tmp_path}/socket"
+    vodhook = start(listen=f"unix:{address}", output="text", stdout=writing)
+    with vodhook.connect(address) as client:
+        assert client.send(request(body=upload())).answer().status == 200
+    os.close(reading)
+    os.close(writing)

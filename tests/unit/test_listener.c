@@ -85,6 +85,51 @@ static void test_unix_socket_is_made_and_removed(void **state)
     rmdir(folder);
 }
 
+/* A connect() to an owner that is stopped, with a queue that is full, would wait for it. */
+static void test_an_owner_that_does_not_accept_is_not_waited_for(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/vodhook-test-XXXXXX", address[64];
+    assert_non_null(mkdtemp(folder));
+    snprintf(address, sizeof address, "unix:%s/s", folder);
+    struct address a;
+    assert_int_equal(parse_address(address, &a), 0);
+    int owner = socket(AF_UNIX, SOCK_STREAM, 0), client = -1, clients[8], n = 0;
+    assert_int_equal(bind(owner, &a.any, a.len), 0);
+    assert_int_equal(listen(owner, 0), 0);
+    do {
+        client = clients[n++] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    } while (connect(client, &a.any, a.len) == 0);
+    assert_int_equal(errno, EAGAIN);
+    struct listeners l = {0};
+    alarm(10);
+    assert_int_equal(listeners_open(&l, address), -EADDRINUSE);
+    alarm(0);
+    while (n > 0)
+        close(clients[--n]);
+    close(owner);
+    unlink(a.un.sun_path);
+    rmdir(folder);
+}
+
+static void test_a_successors_socket_is_not_removed(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/vodhook-test-XXXXXX", address[64];
+    assert_non_null(mkdtemp(folder));
+    snprintf(address, sizeof address, "unix:%s/s", folder);
+    struct listeners first = {0}, second = {0};
+    struct stat st;
+    assert_int_equal(listeners_open(&first, address), 0);
+    assert_int_equal(unlink(address + strlen("unix:")), 0);
+    assert_int_equal(listeners_open(&second, address), 0);
+    listeners_done(&first);
+    assert_int_equal(stat(address + strlen("unix:"), &st), 0);
+    listeners_done(&second);
+    assert_int_equal(stat(address + strlen("unix:"), &st), -1);
+    rmdir(folder);
+}
+
 /* Runs listeners_take_passed() in a child that got one socket as descriptor 3, and returns what it returned.
  */
 static int take(int family, int type, int listening)
@@ -141,6 +186,8 @@ int main(void)
         cmocka_unit_test(test_address_in_use),
         cmocka_unit_test(test_every_address_takes_ipv4),
         cmocka_unit_test(test_unix_socket_is_made_and_removed),
+        cmocka_unit_test(test_an_owner_that_does_not_accept_is_not_waited_for),
+        cmocka_unit_test(test_a_successors_socket_is_not_removed),
         cmocka_unit_test(test_passed_sockets),
         cmocka_unit_test(test_nothing_passed),
     };

@@ -89,7 +89,12 @@ static void test_request_summary(void **state)
                        "from=vod.tencentcloudapi.com reason=why");
     r = request_record("GET\x1b", "/a\nb\xe2\x80\xae\xff", (struct slice){0});
     r.trust = TRUST_REFUSED;
-    assert_summary(&r, "GET\\u001b /a\\nb\\u202e\\xff 0 bytes trust=refused from=[2001:db8::1]:55012");
+    assert_summary(&r,
+                   "\"GET\\u001b\" \"/a\\nb\\u202e\\xff\" 0 bytes trust=refused from=[2001:db8::1]:55012");
+    r = request_record("GET", "/a\xc2\xa0z", (struct slice){0}); /* a space that breaks no line */
+    assert_summary(&r, "GET \"/a\xc2\xa0z\" 0 bytes from=[2001:db8::1]:55012");
+    r.target = (struct slice){0};
+    assert_summary(&r, "GET \"\" 0 bytes from=[2001:db8::1]:55012");
     /* A target cannot pass for what is said of it. */
     r = request_record("GET", "/ 0 bytes trust=\"verified\"", (struct slice){0});
     assert_summary(&r, "GET \"/ 0 bytes trust=\\\"verified\\\"\" 0 bytes from=[2001:db8::1]:55012");

@@ -118,6 +118,25 @@ static void test_file_shares_its_offset(void **state)
     close(fd);
 }
 
+/* Runs it in a process of its own, which may mount something; 77 skips. */
+static void in_a_place_of_its_own(int (*run)(void))
+{
+    pid_t child = fork();
+    if (child == 0) {
+        bool mine = unshare(CLONE_NEWNS) == 0 || unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0;
+        if (!mine || mount("none", "/", "", MS_REC | MS_PRIVATE, NULL) < 0)
+            _exit(77);
+        _exit(run());
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 77) {
+        print_message("no file system can be mounted here\n");
+        skip();
+    }
+    assert_int_equal(status, 0);
+}
+
 static void stall_and_resume(struct sink *s, int reader)
 {
     struct buffer got = {0};
@@ -183,6 +202,30 @@ static void test_fifo_that_is_not_opened_again_stalls(void **state)
     stall_and_resume(s, reader);
     close(reader);
     close(writer);
+}
+
+/* A terminal that nobody reads, where /proc cannot open it again: each write must end, in a process of its own
+ * that an alarm ends otherwise. */
+static int stalled_terminal(void)
+{
+    int master = posix_openpt(O_RDWR | O_NOCTTY), terminal = -1;
+    if (master < 0 || grantpt(master) < 0 || unlockpt(master) < 0 ||
+        (terminal = open(ptsname(master), O_RDWR | O_NOCTTY)) < 0 ||
+        mount("none", "/proc", "tmpfs", 0, NULL) < 0)
+        return 77;
+    alarm(20);
+    struct sink *s = make(terminal);
+    for (int i = 0; i < 500; i++) {
+        put(s, i, 1000);
+        s->ops->flush(s);
+    }
+    return s->ops->flush(s) == terminal ? 0 : 1;
+}
+
+static void test_terminal_that_is_not_opened_again_stalls(void **state)
+{
+    (void)state;
+    in_a_place_of_its_own(stalled_terminal);
 }
 
 static void test_reader_goes_and_another_comes(void **state)
@@ -285,24 +328,10 @@ static int full_disk(void)
     return 0;
 }
 
-/* In a process of its own, which may mount something. */
 static void test_full_disk(void **state)
 {
     (void)state;
-    pid_t child = fork();
-    if (child == 0) {
-        bool mine = unshare(CLONE_NEWNS) == 0 || unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0;
-        if (!mine || mount("none", "/", "", MS_REC | MS_PRIVATE, NULL) < 0)
-            _exit(77);
-        _exit(full_disk());
-    }
-    int status;
-    assert_int_equal(waitpid(child, &status, 0), child);
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 77) {
-        print_message("no file system can be mounted here\n");
-        skip();
-    }
-    assert_int_equal(status, 0);
+    in_a_place_of_its_own(full_disk);
 }
 
 /* A record that alone is larger than the buffer may be is let pass. */
@@ -391,6 +420,7 @@ int main(void)
         cmocka_unit_test_teardown(test_pipe_stalls, restore_stderr),
         cmocka_unit_test_teardown(test_socket_stalls, restore_stderr),
         cmocka_unit_test_teardown(test_fifo_that_is_not_opened_again_stalls, restore_stderr),
+        cmocka_unit_test_teardown(test_terminal_that_is_not_opened_again_stalls, restore_stderr),
         cmocka_unit_test_teardown(test_reader_goes_and_another_comes, restore_stderr),
         cmocka_unit_test_teardown(test_closed, restore_stderr),
         cmocka_unit_test_teardown(test_full_device, restore_stderr),
