@@ -12,9 +12,7 @@ enum option_type {
     OPTION_PATH,     /* a file name; --dump-config and messages show it as it is */
     OPTION_COUNT,    /* a whole number, least to most */
     OPTION_SIZE,     /* bytes: a whole number, or one with K, M or G (1024 each), least to most */
-    OPTION_DURATION, /* seconds: a whole number, or one with ms, s, min, h or d; kept in milliseconds, least
-                      * to most
-                      */
+    OPTION_DURATION, /* a whole number with ms, s, min, h or d; kept in milliseconds, least to most */
     OPTION_CHOICE,   /* one of the words in `choices` */
 };
 
@@ -35,13 +33,14 @@ struct option_row {
     const char *(*check)(const char *value); /* of a text: what is wrong with it, or NULL; NULL for nothing */
     const char *help;                        /* one sentence, without a full stop */
     const char *heading;                     /* begins a group in --help; NULL within one */
+    const char *retired; /* not an option any more: what holds instead. A file may still have it */
 };
 
 struct options;
 
-/* Settings that hold every row's default. table ends with a row without a name, and is borrowed for ever;
- * command is one bit. Returns NULL when memory runs out. */
-struct options *options_new(const struct option_row *table, option_commands command);
+/* Settings that hold every row's default. The list of tables ends with NULL, each table with a row without a name;
+ * the rows are borrowed for ever. command is one bit. Returns NULL when memory runs out. */
+struct options *options_new(const struct option_row *const *tables, option_commands command);
 struct options *options_free(struct options *o);
 
 /* Reads argv[1..argc) in the manner of getopt_long(3): --name value, --name=value, unambiguous abbreviations
@@ -52,7 +51,8 @@ int options_parse_argv(struct options *o, int argc, char *const argv[], int *ret
 
 /* Reads `name = value` lines; # and ; begin a comment line, and # after white space a comment; white space
  * around name and value is dropped, a value may stand in double quotes, with \" and \\ in it. What the
- * command line gave stays. An option that only other commands have is checked and passed over. Returns 0,
+ * command line gave stays. An option that only other commands have is checked and passed over; a retired one is
+ * passed over, with a warning that says what holds now. Returns 0,
  * -ENOENT (not logged), or another negative errno after saying file:line: what is wrong for every line that
  * is wrong (exit 78). */
 int options_parse_file(struct options *o, const char *path);
@@ -70,9 +70,10 @@ const char *options_origin(const struct options *o, const char *name);
 bool options_is_default(const struct options *o, const char *name);
 bool options_is_from_command_line(const struct options *o, const char *name);
 
-/* Sets a value from elsewhere (a credential), unless the command line or a file gave one. Returns 0 or
- * -EINVAL (logged with origin) or -ENOMEM. */
+/* Sets a value from elsewhere (a credential), unless the command line or a file gave one; or a default that is
+ * computed, unless anything gave one. Returns 0 or -EINVAL (logged with origin) or -ENOMEM. */
 int options_set(struct options *o, const char *name, const char *value, const char *origin);
+int options_set_default(struct options *o, const char *name, const char *value, const char *origin);
 
 /* --help's list of the command's options, wrapped at 100 columns, with defaults; --dump-config's
  * `name = value  # origin` lines, which read back as a configuration file once its secrets are put in. */

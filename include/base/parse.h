@@ -9,8 +9,8 @@
 
 int parse_count(const char *s, int64_t *ret);
 int parse_size(const char *s, int64_t *ret); /* "8M" -> 8388608 */
-int parse_duration(const char *s,
-                   int64_t *ret); /* "10", "10s", "500ms", "2min", "1h", "30d" -> milliseconds */
+/* "10s", "500ms", "2min", "1h", "30d" -> milliseconds; a number without a unit is -EINVAL */
+int parse_duration(const char *s, int64_t *ret);
 
 struct address {
     union {

@@ -1,11 +1,15 @@
-/* commands.h: the subcommands. Each takes its own argv, argv[0] being its name, and returns the exit status:
- * 0, 1 for a failure, 2 for usage, 78 for configuration. */
+/* commands.h: the subcommands. Each takes its own argv, argv[0] being its name. */
 #pragma once
 
-enum { EXIT_USAGE = 2, EXIT_CONFIGURATION = 78 };
+enum exit_status {
+    EXIT_DONE = 0,   /* or stopped by a signal */
+    EXIT_FAILED = 1, /* systemd starts the service again */
+    EXIT_USAGE = 2,
+    EXIT_CONFIGURATION = 78, /* somebody has to change something before a new start is of use */
+};
 
-int command_listen(int argc, char *argv[]);
-int command_events(int argc, char *argv[]);
-int command_pull(int argc, char *argv[]);     /* in vodhook-cloud */
-int command_settings(int argc, char *argv[]); /* in vodhook-cloud */
-int command_forward(int argc, char *argv[]);  /* in vodhook-forward */
+enum exit_status command_listen(int argc, char *argv[]);
+enum exit_status command_events(int argc, char *argv[]);
+enum exit_status command_pull(int argc, char *argv[]);     /* in vodhook-cloud */
+enum exit_status command_settings(int argc, char *argv[]); /* in vodhook-cloud */
+enum exit_status command_forward(int argc, char *argv[]);  /* in vodhook-forward */

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 #include "base/options.h"
+#include "command/commands.h"
 #include "record/recorder.h"
 
 typedef struct sd_event sd_event;
@@ -26,13 +27,16 @@ char *outputs_inbox_default(void);
 /* Whether stdout is to be coloured: a terminal that can, and no NO_COLOR. */
 bool outputs_color(void);
 
+/* Sets --output and --inbox where nothing gave them: journal where systemd connected stdout to it, else text; the
+ * default inbox. Returns as options_set(). */
+int outputs_set_defaults(struct options *o);
+
 /* Returns 0, or -EINVAL, logged, when the outputs asked for do not go together. */
 int outputs_check(const struct options *o);
 
-/* Makes the sinks: those of --output, or journal where systemd connected stdout to it, else text; and the
- * inbox, which is then required; without an inbox the journal is. Returns 0; -EINVAL when the settings are
- * wrong (configuration) or another negative errno, logged. */
-int outputs_new(const struct options *o, struct outputs *ret);
+/* Makes the sinks: those of --output, and the inbox, which is then required; without an inbox the journal is. Returns
+ * EXIT_DONE, or the status to end with, and what failed has been said. */
+enum exit_status outputs_new(const struct options *o, struct outputs *ret);
 
 /* The chores of a service: writes out what the sinks buffer and takes a step of the inbox's maintenance.
  * Between two commits, when answers have left. The loop calls them when a slow reader takes more. Returns

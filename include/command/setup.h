@@ -2,13 +2,12 @@
  * --check and --dump-config. */
 #pragma once
 
+#include "command/commands.h"
 #include "command/table.h"
 
 #define CONFIG_DEFAULT "/etc/vodhook.conf"
 
-enum { SETUP_GO_ON = -1 };
-
 /* Reads the settings from command line, configuration file and, for listen, the credentials `path` and
- * `sign-key`. Returns SETUP_GO_ON and the settings, owned; or an exit status when the command is done: 0, 2
- * for usage, 78 for configuration, everything having been said. */
-int setup(enum command command, int argc, char *argv[], struct options **ret);
+ * `sign-key`. Returns them, owned; or NULL and the exit status when the command is done: it was asked for its help,
+ * or a mistake has been reported. */
+struct options *setup(enum command command, int argc, char *argv[], enum exit_status *ret_status);

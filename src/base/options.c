@@ -11,17 +11,18 @@
 #include "base/parse.h"
 #include "options_private.h"
 
-const struct option_row *options_row(const struct options *o, const char *name)
+struct setting *options_next(const struct options *o, const struct setting *s)
 {
-    for (const struct option_row *row = o->table; row->name; row++)
-        if ((row->commands & o->command) && strcmp(row->name, name) == 0)
-            return row;
-    return NULL;
+    size_t i = s ? (size_t)(s - o->settings) + 1 : 0;
+    return i < o->n ? &o->settings[i] : NULL;
 }
 
-struct setting *options_setting(const struct options *o, const struct option_row *row)
+struct setting *options_find(const struct options *o, const char *name)
 {
-    return &o->settings[row - o->table];
+    for (struct setting *s = NULL; (s = options_next(o, s));)
+        if (setting_is_ours(o, s) && strcmp(s->row->name, name) == 0)
+            return s;
+    return NULL;
 }
 
 /* --- Checking ---------------------------------------------------------------------------------------- */
@@ -68,7 +69,7 @@ static const char *option_expectation(enum option_type type)
     case OPTION_SIZE:
         return "no size: a whole number of bytes, or one with K, M or G";
     default:
-        return "no time: a whole number of seconds, or one with ms, s, min, h or d";
+        return "no time: a whole number with ms, s, min, h or d";
     }
 }
 
@@ -142,7 +143,9 @@ int option_check(const struct option_row *row, const char *text, int64_t *ret_nu
         break;
     }
     int r = option_read_number(row->type, text, ret_number);
-    if (r == -EINVAL)
+    if (r == -EINVAL && row->type == OPTION_DURATION && !text[strspn(text, "0123456789")])
+        snprintf(ret_why, size, "%.20s what? %.20sd, %.20sh or %.20ss", text, text, text, text);
+    else if (r == -EINVAL)
         snprintf(ret_why, size, "'%.100s' is %s", text, option_expectation(row->type));
     if (r == -ERANGE)
         *ret_number = INT64_MAX;
@@ -158,7 +161,7 @@ static void setting_clear(struct setting *s)
         free(s->values[i].origin);
     }
     free(s->values);
-    *s = (struct setting){0};
+    *s = (struct setting){.row = s->row};
 }
 
 static int setting_add(struct setting *s, const char *text, const char *origin, int64_t number)
@@ -174,49 +177,45 @@ static int setting_add(struct setting *s, const char *text, const char *origin, 
     return 0;
 }
 
-int options_take(struct options *o, const struct option_row *row, enum option_rank rank, const char *origin,
-                 const char *text)
+int setting_take(struct setting *s, enum option_rank rank, const char *origin, const char *text)
 {
-    struct setting *s = options_setting(o, row);
     char why[256];
     int64_t number;
-    int r = option_check(row, text, &number, why, sizeof why);
+    int r = option_check(s->row, text, &number, why, sizeof why);
     if (r < 0 && rank == RANK_COMMAND_LINE)
-        log_error("--%s: %s", row->name, why);
+        log_error("--%s: %s", s->row->name, why);
     else if (r < 0)
-        log_error("%s: %s: %s", origin, row->name, why);
+        log_error("%s: %s: %s", origin, s->row->name, why);
     if (r < 0)
         return -EINVAL;
     if (rank < s->rank)
         return 0;
-    if (rank > s->rank || !row->repeatable)
+    if (rank > s->rank || !s->row->repeatable)
         setting_clear(s);
     s->rank = rank;
     r = setting_add(s, text, origin, number);
     return r < 0 ? log_error_errno(r, "%m") : 0;
 }
 
-struct options *options_new(const struct option_row *table, option_commands command)
+struct options *options_new(const struct option_row *const *tables, option_commands command)
 {
     cleanup(options_free_p) struct options *o = calloc(1, sizeof *o);
-    size_t rows = 0;
-    while (table[rows].name)
-        rows++;
-    if (!o)
+    size_t n = 0;
+    for (size_t t = 0; tables[t]; t++)
+        for (const struct option_row *row = tables[t]; row->name; row++)
+            n++;
+    if (!o || !(o->settings = calloc(n, sizeof *o->settings)))
         return NULL;
-    o->table = table;
     o->command = command;
-    o->settings = calloc(rows, sizeof *o->settings);
-    if (!o->settings)
-        return NULL;
-    for (const struct option_row *row = table; row->name; row++) {
-        if (!row->initial)
-            continue;
-        int r = options_take(o, row, RANK_DEFAULT, "default", row->initial);
-        assert(r != -EINVAL); /* the table's own mistake */
-        if (r < 0)
-            return NULL;
-    }
+    for (size_t t = 0; tables[t]; t++)
+        for (const struct option_row *row = tables[t]; row->name; row++) {
+            struct setting *s = &o->settings[o->n++];
+            s->row = row;
+            int r = row->initial ? setting_take(s, RANK_DEFAULT, "default", row->initial) : 0;
+            assert(r != -EINVAL); /* the table's own mistake */
+            if (r < 0)
+                return NULL;
+        }
     return steal_pointer(o);
 }
 
@@ -224,8 +223,8 @@ struct options *options_free(struct options *o)
 {
     if (!o)
         return NULL;
-    for (const struct option_row *row = o->table; o->settings && row->name; row++)
-        setting_clear(options_setting(o, row));
+    for (struct setting *s = NULL; (s = options_next(o, s));)
+        setting_clear(s);
     free(o->settings);
     free(o);
     return NULL;
@@ -233,9 +232,9 @@ struct options *options_free(struct options *o)
 
 static const struct setting *setting_of(const struct options *o, const char *name)
 {
-    const struct option_row *row = options_row(o, name);
-    assert(row); /* a name the caller made up */
-    return options_setting(o, row);
+    const struct setting *s = options_find(o, name);
+    assert(s); /* a name the caller made up */
+    return s;
 }
 
 bool options_flag(const struct options *o, const char *name)
@@ -285,5 +284,10 @@ bool options_is_from_command_line(const struct options *o, const char *name)
 
 int options_set(struct options *o, const char *name, const char *value, const char *origin)
 {
-    return options_take(o, options_row(o, name), RANK_ELSEWHERE, origin, value);
+    return setting_take(options_find(o, name), RANK_ELSEWHERE, origin, value);
+}
+
+int options_set_default(struct options *o, const char *name, const char *value, const char *origin)
+{
+    return setting_take(options_find(o, name), RANK_DEFAULT, origin, value);
 }

@@ -58,15 +58,15 @@ static void print_row(const struct option_row *row)
 void options_print_help(const struct options *o)
 {
     const char *heading = NULL;
-    for (const struct option_row *row = o->table; row->name; row++) {
-        if (row->heading)
-            heading = row->heading;
-        if (!(row->commands & o->command))
+    for (struct setting *s = NULL; (s = options_next(o, s));) {
+        if (s->row->heading)
+            heading = s->row->heading;
+        if (!setting_is_ours(o, s) || s->row->retired)
             continue;
         if (heading)
             printf("\n%s:\n", heading);
         heading = NULL;
-        print_row(row);
+        print_row(s->row);
     }
 }
 
@@ -89,10 +89,10 @@ static void print_value(const char *text)
 
 void options_print_config(const struct options *o)
 {
-    for (const struct option_row *row = o->table; row->name; row++) {
-        if (row->argv_only || !(row->commands & o->command))
+    for (struct setting *s = NULL; (s = options_next(o, s));) {
+        const struct option_row *row = s->row;
+        if (row->argv_only || row->retired || !setting_is_ours(o, s))
             continue;
-        const struct setting *s = options_setting(o, row);
         if (!s->n)
             printf("# %s is not set\n", row->name);
         for (size_t i = 0; i < s->n; i++) {

@@ -15,20 +15,28 @@ struct option_value {
 
 /* What is set of one row. */
 struct setting {
+    const struct option_row *row;
     struct option_value *values; /* owned */
     size_t n;
     enum option_rank rank;
 };
 
 struct options {
-    const struct option_row *table;
     option_commands command;
-    struct setting *settings; /* owned; one a row of the table */
+    struct setting *settings; /* owned; one for each row of all tables */
+    size_t n;
 };
 
-/* The row of the name that this command has, or NULL. */
-const struct option_row *options_row(const struct options *o, const char *name);
-struct setting *options_setting(const struct options *o, const struct option_row *row);
+/* In order: for (struct setting *s = NULL; (s = options_next(o, s));) */
+struct setting *options_next(const struct options *o, const struct setting *s);
+
+/* That of the name for this command, or NULL. */
+struct setting *options_find(const struct options *o, const char *name);
+
+static inline bool setting_is_ours(const struct options *o, const struct setting *s)
+{
+    return s->row->commands & o->command;
+}
 
 /* Checks a value without taking it. Returns 0, or -EINVAL or -ERANGE and writes what is wrong. */
 int option_check(const struct option_row *row, const char *text, int64_t *ret_number, char *ret_why,
@@ -36,8 +44,7 @@ int option_check(const struct option_row *row, const char *text, int64_t *ret_nu
 
 /* Checks the value and takes it, unless a source of a higher rank gave one. Returns 0, -EINVAL or -ENOMEM,
  * logged. */
-int options_take(struct options *o, const struct option_row *row, enum option_rank rank, const char *origin,
-                 const char *text);
+int setting_take(struct setting *s, enum option_rank rank, const char *origin, const char *text);
 
 /* Appends a number as its type is written, in the largest unit that is exact: 8M, 10s. */
 void option_format_number(enum option_type type, int64_t number, char *buffer, size_t size);

@@ -11,9 +11,9 @@
 #include "options_private.h"
 
 enum {
-    NAME_MAX_LEN = 64,           /* of an option */
-    FILE_MAX_SIZE = 1024 * 1024, /* of a configuration file; more is none */
-    WRONG_LINES_MAX = 20,        /* that are told; one with more is none either */
+    NAME_MAX_LEN = 64,           /* letters of an option */
+    FILE_MAX_SIZE = 1024 * 1024, /* bytes of a configuration file; a larger file is another kind of file */
+    WRONG_LINES_MAX = 20,        /* reported errors; a file with more is another kind of file, too */
 };
 
 /* --- Names that are nearly right --------------------------------------------------------------------- */
@@ -45,8 +45,9 @@ static const char *nearest_name(const struct options *o, const char *name, bool 
     size_t len = strlen(name), least = 2 + len / 4;
     if (len > NAME_MAX_LEN)
         return NULL;
-    for (const struct option_row *row = o->table; row->name; row++) {
-        if (in_file ? row->argv_only : !(row->commands & o->command))
+    for (struct setting *s = NULL; (s = options_next(o, s));) {
+        const struct option_row *row = s->row;
+        if (row->retired || (in_file ? row->argv_only : !setting_is_ours(o, s)))
             continue;
         bool abbreviated = len >= 3 && strncmp(row->name, name, len) == 0;
         size_t distance = abbreviated ? 1 : edit_distance(name, row->name);
@@ -74,13 +75,16 @@ static int parse_long_option(struct options *o, int argc, char *const argv[], in
     const char *arg = argv[*i] + 2, *value = strchr(arg, '=');
     char name[NAME_MAX_LEN + 1];
     snprintf(name, sizeof name, "%.*s", value ? (int)(value - arg) : (int)strlen(arg), arg);
-    const struct option_row *row = options_row(o, name);
+    struct setting *s = options_find(o, name);
+    const struct option_row *row = s ? s->row : NULL;
     if (!row || strlen(row->name) != (value ? (size_t)(value - arg) : strlen(arg)))
         return unknown_option(o, name);
+    if (row->retired)
+        return log_error_errno(EINVAL, "--%s is not an option any more: %s", row->name, row->retired);
     if (row->type == OPTION_FLAG) {
         if (value)
             return log_error_errno(EINVAL, "--%s takes no value", row->name);
-        return options_take(o, row, RANK_COMMAND_LINE, "command line", "yes");
+        return setting_take(s, RANK_COMMAND_LINE, "command line", "yes");
     }
     if (value)
         value++;
@@ -93,16 +97,16 @@ static int parse_long_option(struct options *o, int argc, char *const argv[], in
         log_warning("--%s is a secret, and every user of this machine can read command lines: put it in the "
                     "configuration file or a credential",
                     row->name);
-    return options_take(o, row, RANK_COMMAND_LINE, "command line", value);
+    return setting_take(s, RANK_COMMAND_LINE, "command line", value);
 }
 
 static int parse_short_option(struct options *o, const char *arg)
 {
     const char *name = strcmp(arg, "-h") == 0 ? "help" : strcmp(arg, "-V") == 0 ? "version" : NULL;
-    const struct option_row *row = name ? options_row(o, name) : NULL;
-    if (!row)
+    struct setting *s = name ? options_find(o, name) : NULL;
+    if (!s)
         return log_error_errno(EINVAL, "There is no option %.64s: see --help", arg);
-    return options_take(o, row, RANK_COMMAND_LINE, "command line", "yes");
+    return setting_take(s, RANK_COMMAND_LINE, "command line", "yes");
 }
 
 int options_parse_argv(struct options *o, int argc, char *const argv[], int *ret_operand)
@@ -129,6 +133,11 @@ static int read_whole_file(const char *path, struct buffer *ret, bool *ret_publi
     cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 && errno == ENOENT)
         return -ENOENT;
+    if (fd < 0 && errno == EACCES)
+        return log_error_errno(errno,
+                               "Failed to open the configuration file %s: %m. Let the service read it: chgrp "
+                               "vodhook %s && chmod 0640 %s",
+                               path, path, path);
     if (fd < 0 || fstat(fd, &st) < 0)
         return log_error_errno(errno, "Failed to open the configuration file %s: %m", path);
     *ret_public = st.st_mode & S_IROTH;
@@ -195,26 +204,34 @@ static const char *split_line(char *line, char **ret_name, char **ret_value)
     return NULL;
 }
 
-/* The row that a name in a file means: this command's own, else another's, which is only checked. */
-static const struct option_row *file_row(const struct options *o, const char *name)
+/* What a name in a file means: this command's own, else another's, which is only checked. */
+static struct setting *find_in_file(const struct options *o, const char *name)
 {
-    const struct option_row *found = NULL;
-    for (const struct option_row *row = o->table; row->name; row++)
-        if (!row->argv_only && strcmp(row->name, name) == 0 && (!found || (row->commands & o->command)))
-            found = row;
+    struct setting *found = NULL;
+    for (struct setting *s = NULL; (s = options_next(o, s));)
+        if (!s->row->argv_only && strcmp(s->row->name, name) == 0 && (!found || setting_is_ours(o, s)))
+            found = s;
     return found;
 }
 
 static int file_name_unknown(const struct options *o, const char *name, const char *where)
 {
     const char *meant = nearest_name(o, name, true);
-    for (const struct option_row *row = o->table; row->name; row++)
-        if (strcmp(row->name, name) == 0)
+    for (struct setting *s = NULL; (s = options_next(o, s));)
+        if (strcmp(s->row->name, name) == 0)
             return log_error_errno(EINVAL, "%s: %s is for the command line only", where, name);
     if (meant)
         return log_error_errno(EINVAL, "%s: there is no setting '%.64s': did you mean %s?", where, name,
                                meant);
     return log_error_errno(EINVAL, "%s: there is no setting '%.64s': see --help", where, name);
+}
+
+/* An upgrade must not stop the service: what an older version took is passed over. */
+static int pass_retired(const struct options *o, const struct setting *s, const char *where)
+{
+    if (setting_is_ours(o, s))
+        log_warning("%s: %s is not a setting any more, ignoring: %s", where, s->row->name, s->row->retired);
+    return 0;
 }
 
 /* Takes one line, which is changed. Returns 1 when it set a secret of this command, 0 otherwise, or a
@@ -230,22 +247,23 @@ static int parse_line(struct options *o, char *line, const char *where)
     const char *wrong = split_line(line, &name, &value);
     if (wrong)
         return log_error_errno(EINVAL, "%s: %s", where, wrong);
-    const struct option_row *row = file_row(o, name);
-    if (!row)
+    struct setting *s = find_in_file(o, name);
+    if (!s)
         return file_name_unknown(o, name, where);
-    if (row->secret && strcmp(value, "***") == 0)
+    if (s->row->retired)
+        return pass_retired(o, s, where);
+    if (s->row->secret && strcmp(value, "***") == 0)
         return log_error_errno(EINVAL, "%s: %s: *** stands for a secret that was not shown: put it there",
                                where, name);
-    if (!(row->commands & o->command)) {
-        if (option_check(row, value, &number, why, sizeof why) < 0)
+    if (!setting_is_ours(o, s)) {
+        if (option_check(s->row, value, &number, why, sizeof why) < 0)
             return log_error_errno(EINVAL, "%s: %s: %s", where, name, why);
         return 0;
     }
-    const struct setting *s = options_setting(o, row);
-    if (s->rank == RANK_FILE && !row->repeatable)
+    if (s->rank == RANK_FILE && !s->row->repeatable)
         return log_error_errno(EINVAL, "%s: %s stands in %s already", where, name, s->values[0].origin);
-    int r = options_take(o, row, RANK_FILE, where, value);
-    return r < 0 ? r : row->secret;
+    int r = setting_take(s, RANK_FILE, where, value);
+    return r < 0 ? r : s->row->secret;
 }
 
 int options_parse_file(struct options *o, const char *path)
@@ -274,11 +292,13 @@ int options_parse_file(struct options *o, const char *path)
         if (r < 0)
             result = r;
         if (r < 0 && ++wrong == WRONG_LINES_MAX)
-            return log_error_errno(EINVAL, "%s has %d wrong lines up to here, the rest is not looked at",
-                                   path, wrong);
+            return log_error_errno(EINVAL, "%s: stopped after %d errors", path, wrong);
         secret |= r > 0;
     }
     if (secret && public)
-        log_warning("%s holds a secret, and every user of this machine can read it: chmod o-r", path);
+        log_warning(
+            "%s holds a secret, and every user of this machine can read it: chgrp vodhook %s && chmod 0640 "
+            "%s",
+            path, path, path);
     return result;
 }

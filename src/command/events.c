@@ -254,22 +254,22 @@ static int run(struct events *e, const struct options *o)
     return r < 0 ? log_error_errno(r, "Failed to show the inbox %s: %m", path) : 0;
 }
 
-int command_events(int argc, char *argv[])
+enum exit_status command_events(int argc, char *argv[])
 {
-    cleanup(options_free_p) struct options *o = NULL;
-    int r = setup(COMMAND_EVENTS, argc, argv, &o);
-    if (r >= 0)
-        return r;
+    enum exit_status status;
+    cleanup(options_free_p) struct options *o = setup(COMMAND_EVENTS, argc, argv, &status);
+    if (!o)
+        return status;
     if (options_flag(o, "schema")) {
         struct slice schema = json_line_schema();
-        return fwrite(schema.data, 1, schema.len, stdout) == schema.len ? EXIT_SUCCESS : EXIT_FAILURE;
+        return fwrite(schema.data, 1, schema.len, stdout) == schema.len ? EXIT_DONE : EXIT_FAILED;
     }
     struct events e = {0};
     if (read_options(&e, o) < 0)
         return EXIT_USAGE;
-    r = run(&e, o);
+    int r = run(&e, o);
     pager_close();
     inbox_reader_free(e.reader);
     show_done(&e.show);
-    return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+    return r < 0 ? EXIT_FAILED : EXIT_DONE;
 }

@@ -40,7 +40,7 @@ static bool find_beside(const char *program, char ret[PATH_MAX])
     return len > 0 && len < PATH_MAX && access(ret, X_OK) == 0;
 }
 
-int command_external(int argc, char *argv[])
+enum exit_status command_external(int argc, char *argv[])
 {
     struct program program = program_of(argv[0]);
     char beside[PATH_MAX] = "", installed[PATH_MAX];
@@ -49,7 +49,7 @@ int command_external(int argc, char *argv[])
     cleanup_free char **args = calloc((size_t)argc + 2, sizeof *args);
     if (!args) {
         log_error_errno(ENOMEM, "%m");
-        return EXIT_FAILURE;
+        return EXIT_FAILED;
     }
     args[0] = program.name;
     memcpy(args + 1, argv, (size_t)argc * sizeof *args);
@@ -58,5 +58,5 @@ int command_external(int argc, char *argv[])
         errno,
         "vodhook %s needs the program %s, which cannot be started: %m. Install the package %s, or build it",
         argv[0], path, program.package);
-    return EXIT_FAILURE;
+    return EXIT_FAILED;
 }

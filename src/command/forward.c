@@ -124,23 +124,23 @@ static int run(struct forward *f)
     if (r >= 0)
         r = forwarder_new(&f->config, service_loop(f->service), f->feed, f->state, &f->forwarder);
     if (r < 0)
-        return EXIT_FAILURE;
+        return EXIT_FAILED;
     struct target_context context = forwarder_context(f->forwarder);
     r = forward_target_new(f->options, &f->words, &context, &f->target);
     if (r < 0)
-        return r == -EINVAL ? EXIT_CONFIGURATION : EXIT_FAILURE;
+        return r == -EINVAL ? EXIT_CONFIGURATION : EXIT_FAILED;
     r = forwarder_use(f->forwarder, f->target);
     if (r >= 0)
         r = watch_commands(f);
     if (r < 0)
-        return EXIT_FAILURE;
+        return EXIT_FAILED;
     print_start_line(f);
     r = service_ready(f->service);
     if (r >= 0)
         r = service_serve(f->service);
     log_message(MESSAGE_STOPPED, LOG_INFO, 0, "Stopped after event %" PRId64 "; handed on so far: %" PRIu64,
                 state_facts(f->state)->cursor, state_facts(f->state)->handed_on);
-    return r == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return r == 0 ? EXIT_DONE : EXIT_FAILED;
 }
 
 /* --- Settings ------------------------------------------------------------------------------------------- */
@@ -224,10 +224,10 @@ static int check(struct forward *f)
     const struct target_context context = {.loop = service_loop(f->service)};
     int r = forward_target_new(f->options, &f->words, &context, &f->target);
     if (r < 0)
-        return r == -EINVAL ? EXIT_CONFIGURATION : EXIT_FAILURE;
+        return r == -EINVAL ? EXIT_CONFIGURATION : EXIT_FAILED;
     puts("The configuration is fine");
     r = f->target->ops->check ? f->target->ops->check(f->target) : 0;
-    return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+    return r < 0 ? EXIT_FAILED : EXIT_DONE;
 }
 
 static void print_help(const struct options *o)
@@ -250,14 +250,14 @@ static void print_help(const struct options *o)
 /* Returns whether the command is done, and its exit status. */
 static bool is_over(struct forward *f, int argc, char *const argv[], int *ret)
 {
-    f->options = options_new(forward_table, FORWARD_COMMAND);
-    *ret = EXIT_FAILURE;
+    f->options = options_new((const struct option_row *const[]){forward_table, NULL}, FORWARD_COMMAND);
+    *ret = EXIT_FAILED;
     if (!f->options)
         return log_error_errno(ENOMEM, "%m");
     *ret = EXIT_USAGE;
     if (read_command_line(f, argc, argv) < 0)
         return true;
-    *ret = EXIT_SUCCESS;
+    *ret = EXIT_DONE;
     if (options_flag(f->options, "help"))
         return print_help(f->options), true;
     if (options_flag(f->options, "version"))
@@ -269,7 +269,7 @@ static bool is_over(struct forward *f, int argc, char *const argv[], int *ret)
         return true;
     if (options_flag(f->options, "dump-config")) {
         options_print_config(f->options);
-        *ret = EXIT_SUCCESS;
+        *ret = EXIT_DONE;
         return true;
     }
     if (find_target(f) < 0) {
@@ -283,7 +283,7 @@ static int go_on(struct forward *f)
 {
     if (options_flag(f->options, "check")) {
         const struct service_config nothing = {0};
-        return service_new(&nothing, &f->service) < 0 ? EXIT_FAILURE : check(f);
+        return service_new(&nothing, &f->service) < 0 ? EXIT_FAILED : check(f);
     }
     if (forward_config_read(f->options, &f->lists, &f->config) < 0)
         return EXIT_CONFIGURATION;
@@ -292,7 +292,7 @@ static int go_on(struct forward *f)
     return f->state_path ? run(f) : EXIT_CONFIGURATION;
 }
 
-int command_forward(int argc, char *argv[])
+enum exit_status command_forward(int argc, char *argv[])
 {
     struct forward f = {0};
     int status;

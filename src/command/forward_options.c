@@ -239,7 +239,7 @@ int forward_config_read(const struct options *o, struct forward_lists *lists, st
 /* What the receivers were told, in their own file. */
 static char *inbox_of_receivers(void)
 {
-    cleanup(options_free_p) struct options *o = options_new(option_table, COMMAND_EVENTS);
+    cleanup(options_free_p) struct options *o = options_new(option_tables, COMMAND_EVENTS);
     if (!o || access(CONFIG_DEFAULT, R_OK) < 0 || options_parse_file(o, CONFIG_DEFAULT) < 0)
         return NULL;
     const char *inbox = options_string(o, "inbox");

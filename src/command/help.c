@@ -20,7 +20,7 @@ static const struct {
      "  events                      look at recorded events, follow them\n"
      "  settings                    show and change how VOD delivers events\n"
      "\n"
-     "vodhook COMMAND --help lists the options of the others."},
+     "vodhook help COMMAND lists the options of the others, vodhook version prints the version."},
     {COMMAND_PULL, "vodhook pull [OPTION]...",
      "Takes the events of the reliable callback out of VOD's queue: pulls, records, and confirms what is "
      "recorded."},

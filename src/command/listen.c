@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/secret.h"
 #include "base/service.h"
@@ -123,13 +124,12 @@ static int read_sign_key(struct listen *l, const struct options *o)
 
 static int make_intake(struct listen *l, const struct options *o)
 {
-    rate_limit_init(&l->requests, "requests that are no events", (double)options_number(o, "log-requests"),
-                    (double)options_number(o, "log-requests-burst"));
-    rate_limit_init(&l->unreadable, "unreadable requests", (double)options_number(o, "log-unreadable"),
-                    (double)options_number(o, "log-unreadable"));
+    double lines = (double)options_number(o, "log-requests");
+    rate_limit_init(&l->requests, "requests that are no events", lines, lines * LIMIT_BURST);
+    rate_limit_init(&l->unreadable, "unreadable requests", LIMIT_LINES_UNREADABLE, LIMIT_LINES_UNREADABLE);
     struct intake_config config = {
         .sign_key = secret_slice(&l->sign_key),
-        .decode_memory_max = (size_t)options_number(o, "decode-memory"),
+        .decode_memory_max = LIMIT_DECODE,
         .requests = &l->requests,
         .unreadable = &l->unreadable,
     };
@@ -140,12 +140,12 @@ static int make_http(struct listen *l, const struct options *o)
 {
     struct http_config config = {
         .path = slice_of(options_string(o, "path")),
-        .max_body = (size_t)options_number(o, "max-body"),
+        .max_body = LIMIT_BODY,
         .max_memory = (size_t)options_number(o, "max-memory"),
-        .max_head = (size_t)options_number(o, "max-head"),
+        .max_head = LIMIT_HEAD,
         .max_connections = raise_descriptor_limit((size_t)options_number(o, "max-connections")),
         .request_timeout = options_number(o, "request-timeout") * 1000,
-        .idle_timeout = options_number(o, "idle-timeout") * 1000,
+        .idle_timeout = IDLE_LASTS,
     };
     int r =
         http_new(&config, service_loop(l->service), l->intake, l->outputs.recorder, &l->requests, &l->http);
@@ -210,18 +210,18 @@ static void listen_done(struct listen *l)
     service_free(l->service);
 }
 
-int command_listen(int argc, char *argv[])
+enum exit_status command_listen(int argc, char *argv[])
 {
-    cleanup(options_free_p) struct options *o = NULL;
-    int r = setup(COMMAND_LISTEN, argc, argv, &o);
-    if (r >= 0)
-        return r;
+    enum exit_status status;
+    cleanup(options_free_p) struct options *o = setup(COMMAND_LISTEN, argc, argv, &status);
+    if (!o)
+        return status;
     struct listen l = {0};
     struct service_config config = {
         .chores = do_chores, .status = write_status, .state = get_state, .stop = stop, .userdata = &l};
-    bool configured = read_sign_key(&l, o) >= 0 && (r = outputs_new(o, &l.outputs)) != -EINVAL;
-    if (configured && r >= 0 && (r = service_new(&config, &l.service)) >= 0)
-        r = run(&l, o);
+    status = read_sign_key(&l, o) < 0 ? EXIT_CONFIGURATION : outputs_new(o, &l.outputs);
+    if (status == EXIT_DONE && (service_new(&config, &l.service) < 0 || run(&l, o) < 0))
+        status = EXIT_FAILED;
     listen_done(&l);
-    return !configured || r == LISTENERS_FORBIDDEN ? EXIT_CONFIGURATION : r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+    return status;
 }

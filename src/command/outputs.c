@@ -13,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "inbox/sink.h"
 #include "record/journal.h"
@@ -30,10 +31,6 @@ static struct wanted outputs_wanted(const struct options *o)
 {
     struct wanted w = {0};
     size_t n = options_count(o, "output");
-    if (!n) {
-        w.journal = log_is_journal_stream(STDOUT_FILENO);
-        w.text = !w.journal;
-    }
     for (size_t i = 0; i < n; i++) {
         const char *word = options_nth(o, "output", i);
         w.text |= strcmp(word, "text") == 0;
@@ -49,14 +46,14 @@ bool outputs_color(void)
     return isatty(STDOUT_FILENO) && !(no_color && *no_color) && term && strcmp(term, "dumb") != 0;
 }
 
-static int make_stdout(const struct options *o, bool json, struct sink **ret)
+static int make_stdout(bool json, struct sink **ret)
 {
     struct stdout_config config = {
         .fd = STDOUT_FILENO,
         .json = json,
         .color = !json && outputs_color(),
-        .log_body = (size_t)options_number(o, "log-body"),
-        .buffer_max = (size_t)options_number(o, "output-buffer"),
+        .log_body = LIMIT_BODY_SHOWN,
+        .buffer_max = LIMIT_BACKLOG,
     };
     return sink_stdout_new(&config, ret);
 }
@@ -78,21 +75,32 @@ char *outputs_inbox_default(void)
     return r < 0 ? NULL : path;
 }
 
+int outputs_set_defaults(struct options *o)
+{
+    bool journal = log_is_journal_stream(STDOUT_FILENO);
+    int r = options_set_default(o, "output", journal ? "journal" : "text",
+                                journal ? "default, since systemd reads stdout" : "default");
+    cleanup_free char *path = outputs_inbox_default();
+    return r < 0 || !path ? r : options_set_default(o, "inbox", path, "default");
+}
+
 static int make_inbox(const struct options *o, char **ret_path, struct sink **ret)
 {
     const char *given = options_string(o, "inbox");
     if (given && strcmp(given, "none") == 0)
         return 0;
-    cleanup_free char *path = given ? strdup(given) : outputs_inbox_default();
-    if (!path)
+    if (!given)
         return log_error_errno(EINVAL,
                                "There is no place for the inbox, since neither STATE_DIRECTORY nor HOME is "
                                "set: give --inbox FILE or --inbox none");
+    cleanup_free char *path = strdup(given);
+    if (!path)
+        return log_error_errno(ENOMEM, "%m");
     struct inbox_config config = {
         .path = path,
         .keep = options_number(o, "inbox-keep") / 1000,
         .max = (uint64_t)options_number(o, "inbox-max"),
-        .min_free = (uint64_t)options_number(o, "inbox-min-free"),
+        .min_free = LIMIT_DISK_FREE,
     };
     int r = sink_inbox_new(&config, ret);
     if (r >= 0)
@@ -109,36 +117,34 @@ int outputs_check(const struct options *o)
     return 0;
 }
 
-int outputs_new(const struct options *o, struct outputs *ret)
+enum exit_status outputs_new(const struct options *o, struct outputs *ret)
 {
     struct wanted w = outputs_wanted(o);
-    cleanup(sink_free_p) struct sink *text = NULL, *json = NULL, *journal = NULL, *inbox = NULL;
+    cleanup(sink_free_p) struct sink *text = NULL, *journal = NULL, *inbox = NULL;
     cleanup_free char *inbox_path = NULL;
-    struct sink *others[3];
+    struct sink *others[2];
     size_t n = 0;
-    int r;
-    if (w.text && (r = make_stdout(o, false, &text)) < 0)
-        return r;
-    if (w.json && (r = make_stdout(o, true, &json)) < 0)
-        return r;
-    if ((r = make_inbox(o, &inbox_path, &inbox)) < 0)
-        return r;
-    if (w.journal && (r = sink_journal_new((size_t)options_number(o, "log-body"), !inbox, &journal)) < 0)
-        return r;
-    if (text || json)
-        others[n++] = text ? text : json;
+    if (make_inbox(o, &inbox_path, &inbox) < 0)
+        return EXIT_CONFIGURATION;
+    if (((w.text || w.json) && make_stdout(w.json, &text) < 0) ||
+        (w.journal && sink_journal_new(LIMIT_BODY_SHOWN, !inbox, &journal) < 0))
+        return EXIT_FAILED;
+    if (text)
+        others[n++] = text;
     if (inbox && journal)
         others[n++] = journal;
     struct sink *required = inbox ? inbox : journal;
-    r = recorder_new(required, others, n, &ret->recorder);
-    if (r < 0)
-        return log_error_errno(r, "Failed to put the outputs together: %m");
+    int r = recorder_new(required, others, n, &ret->recorder);
+    if (r < 0) {
+        log_error_errno(r, "Failed to put the outputs together: %m");
+        return EXIT_FAILED;
+    }
     ret->required = required ? required->ops->name : NULL;
     ret->inbox = steal_pointer(inbox);
     ret->inbox_path = steal_pointer(inbox_path);
     ret->text_on_stdout = w.text;
-    text = json = journal = NULL; /* the recorder has them */
-    return 0;
+    text = journal = NULL; /* the recorder has them */
+    return EXIT_DONE;
 }
 
 /* The chores follow, as after every source. */

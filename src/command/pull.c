@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/service.h"
 #include "command/caller.h"
@@ -120,7 +121,7 @@ static int call_cloud(void *userdata, const char *action, struct slice body, str
 
 static int make_queue(struct pull *p, const struct options *o)
 {
-    struct intake_config intake = {.decode_memory_max = (size_t)options_number(o, "decode-memory")};
+    struct intake_config intake = {.decode_memory_max = LIMIT_DECODE};
     struct queue_config config = {
         .world = {call_cloud, now_monotonic, wait_until, stop_by, p},
         .remote = p->caller.endpoint.host,
@@ -160,21 +161,17 @@ static void print_stop_line(const struct pull *p)
                 s->events, s->failed, s->duplicates, s->unreadable, q->confirmed);
 }
 
-/* Returns 0, a negative errno, or -EINVAL for what is wrong in the configuration. */
-static int run(struct pull *p, const struct options *o)
+static enum exit_status run(struct pull *p, const struct options *o)
 {
-    int r = outputs_new(o, &p->outputs);
-    if (r < 0 || (r = make_queue(p, o)) < 0)
-        return r;
+    if (make_queue(p, o) < 0)
+        return EXIT_FAILED;
     p->shows_progress = options_flag(o, "once") && isatty(STDERR_FILENO);
     print_start_line(p);
-    if ((r = service_ready(p->service)) < 0)
-        return r;
-    r = queue_run(p->queue);
-    if (p->failed)
-        r = -EIO;
+    if (service_ready(p->service) < 0)
+        return EXIT_FAILED;
+    int r = queue_run(p->queue);
     print_stop_line(p);
-    return r == -EINVAL ? -EIO : r;
+    return r < 0 || p->failed ? EXIT_FAILED : EXIT_DONE;
 }
 
 static void pull_done(struct pull *p)
@@ -186,16 +183,17 @@ static void pull_done(struct pull *p)
     service_free(p->service);
 }
 
-int command_pull(int argc, char *argv[])
+enum exit_status command_pull(int argc, char *argv[])
 {
-    cleanup(options_free_p) struct options *o = NULL;
-    int r = setup(COMMAND_PULL, argc, argv, &o);
-    if (r >= 0)
-        return r;
+    enum exit_status status;
+    cleanup(options_free_p) struct options *o = setup(COMMAND_PULL, argc, argv, &status);
+    if (!o)
+        return status;
     if (options_number(o, "inbox-keep") < KEEP_LEAST) {
         log_error(
-            "--inbox-keep is less than 5d: VOD gives an event again for 4 days, and by then it would not "
-            "be recognised");
+            "%s: --inbox-keep is less than 5d: VOD delivers an event again for 4 days, and by then it would "
+            "not be recognised",
+            options_origin(o, "inbox-keep"));
         return EXIT_CONFIGURATION;
     }
     struct pull p = {0};
@@ -204,10 +202,9 @@ int command_pull(int argc, char *argv[])
                                     .state = get_state,
                                     .stop_max = STOP_MAX,
                                     .userdata = &p};
-    r = caller_init(&p.caller, o, give_up, &p);
-    bool configured = r >= 0 || r == -ENOMEM;
-    if (r >= 0 && (r = service_new(&config, &p.service)) >= 0)
-        r = run(&p, o);
+    status = caller_init(&p.caller, o, give_up, &p) < 0 ? EXIT_CONFIGURATION : outputs_new(o, &p.outputs);
+    if (status == EXIT_DONE)
+        status = service_new(&config, &p.service) < 0 ? EXIT_FAILED : run(&p, o);
     pull_done(&p);
-    return !configured || r == -EINVAL ? EXIT_CONFIGURATION : r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+    return status;
 }

@@ -294,19 +294,19 @@ static int read_sign_key(struct settings *s)
     return 0;
 }
 
-int command_settings(int argc, char *argv[])
+enum exit_status command_settings(int argc, char *argv[])
 {
-    cleanup(options_free_p) struct options *o = NULL;
-    int r = setup(COMMAND_SETTINGS, argc, argv, &o);
-    if (r >= 0)
-        return r;
+    enum exit_status status;
+    cleanup(options_free_p) struct options *o = setup(COMMAND_SETTINGS, argc, argv, &status);
+    if (!o)
+        return status;
     struct settings s = {.o = o, .json = strcmp(options_string(o, "output"), "json") == 0};
-    int status = EXIT_CONFIGURATION;
+    status = EXIT_CONFIGURATION;
     if (read_sign_key(&s) >= 0 && caller_init(&s.caller, o, NULL, NULL) >= 0) {
-        r = wants_change(&s) ? change(&s) : look(&s);
+        int r = wants_change(&s) ? change(&s) : look(&s);
         if (fflush(stdout) != 0 && r >= 0)
             r = log_error_errno(errno, "Failed to write: %m");
-        status = r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+        status = r < 0 ? EXIT_FAILED : EXIT_DONE;
     }
     caller_done(&s.caller);
     secret_done(&s.sign_key);

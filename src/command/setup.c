@@ -59,19 +59,13 @@ static int read_credentials(struct options *o)
 static int read_settings(enum command command, struct options *o)
 {
     int r = read_config(command, o);
-    return r >= 0 && command == COMMAND_LISTEN ? read_credentials(o) : r;
-}
-
-/* Returns SETUP_GO_ON, or the exit status. */
-static int check_outputs(enum command command, const struct options *o)
-{
-    if (!(command & (COMMAND_LISTEN | COMMAND_PULL)) || outputs_check(o) >= 0)
-        return SETUP_GO_ON;
-    return options_is_from_command_line(o, "output") ? EXIT_USAGE : EXIT_CONFIGURATION;
+    if (r >= 0 && command == COMMAND_LISTEN)
+        r = read_credentials(o);
+    return r >= 0 && command & (COMMAND_LISTEN | COMMAND_PULL) ? outputs_set_defaults(o) : r;
 }
 
 /* What the settings name has to be usable, too. */
-static int check_settings(enum command command, const struct options *o)
+static enum exit_status check_settings(enum command command, const struct options *o)
 {
     cleanup(secret_done) struct secret key = {0};
     cleanup(keys_done) struct keys keys = {0};
@@ -82,57 +76,53 @@ static int check_settings(enum command command, const struct options *o)
     file = command & (COMMAND_PULL | COMMAND_SETTINGS) ? options_string(o, "credentials") : NULL;
     if (file && keys_read_file(file, &keys) < 0)
         return EXIT_CONFIGURATION;
-    int r = check_outputs(command, o);
-    if (r != SETUP_GO_ON)
-        return r;
     puts("The configuration is fine");
-    return EXIT_SUCCESS;
+    return EXIT_DONE;
 }
 
-/* Returns an exit status, or SETUP_GO_ON when the settings are needed. */
-static int read_command_line(enum command command, int argc, char *argv[], struct options *o)
+/* Returns whether the command is to go on; else *ret_status is set. */
+static bool read_all(enum command command, int argc, char *argv[], struct options *o,
+                     enum exit_status *ret_status)
 {
     int operand;
-    int r = options_parse_argv(o, argc, argv, &operand);
-    if (r < 0)
-        return r == -EINVAL ? EXIT_USAGE : EXIT_FAILURE;
-    if (options_flag(o, "help")) {
+    *ret_status = EXIT_USAGE;
+    if (options_parse_argv(o, argc, argv, &operand) < 0)
+        return false;
+    bool help = options_flag(o, "help"), version = options_flag(o, "version");
+    if (operand < argc && !help && !version) {
+        log_error("Unexpected argument '%.64s': see --help", argv[operand]);
+        return false;
+    }
+    *ret_status = EXIT_DONE;
+    if (help)
         help_print(command, o);
-        return EXIT_SUCCESS;
-    }
-    if (options_flag(o, "version")) {
+    else if (version)
         puts("vodhook " VODHOOK_VERSION);
-        return EXIT_SUCCESS;
-    }
-    if (operand < argc) {
-        log_error("'%.64s' is one argument too many: see --help", argv[operand]);
-        return EXIT_USAGE;
-    }
-    return SETUP_GO_ON;
+    if (help || version)
+        return false;
+    *ret_status = EXIT_CONFIGURATION;
+    if (read_settings(command, o) < 0)
+        return false;
+    if (!(command & (COMMAND_LISTEN | COMMAND_PULL)) || outputs_check(o) >= 0)
+        return true;
+    *ret_status = options_is_from_command_line(o, "output") ? EXIT_USAGE : EXIT_CONFIGURATION;
+    return false;
 }
 
-int setup(enum command command, int argc, char *argv[], struct options **ret)
+struct options *setup(enum command command, int argc, char *argv[], enum exit_status *ret_status)
 {
-    cleanup(options_free_p) struct options *o = options_new(option_table, command);
-    if (!o) {
-        log_error_errno(ENOMEM, "%m");
-        return EXIT_FAILURE;
-    }
-    int r = read_command_line(command, argc, argv, o);
-    if (r != SETUP_GO_ON)
-        return r;
-    r = read_settings(command, o);
-    if (r < 0)
-        return r == -ENOMEM ? EXIT_FAILURE : EXIT_CONFIGURATION;
-    if (options_flag(o, "check"))
-        return check_settings(command, o);
-    if (options_flag(o, "dump-config")) {
+    cleanup(options_free_p) struct options *o = options_new(option_tables, command);
+    *ret_status = EXIT_FAILED;
+    if (!o)
+        return log_error_errno(ENOMEM, "%m"), NULL;
+    if (!read_all(command, argc, argv, o, ret_status))
+        return NULL;
+    bool check = options_flag(o, "check"), dump = options_flag(o, "dump-config");
+    if (check)
+        *ret_status = check_settings(command, o);
+    else if (dump)
         options_print_config(o);
-        return EXIT_SUCCESS;
-    }
-    r = check_outputs(command, o);
-    if (r != SETUP_GO_ON)
-        return r;
-    *ret = steal_pointer(o);
-    return SETUP_GO_ON;
+    if (dump && !check)
+        *ret_status = EXIT_DONE;
+    return check || dump ? NULL : steal_pointer(o);
 }

@@ -22,7 +22,7 @@ enum {
     NUMBER_MAX = 32, /* bytes of a number's text */
 };
 
-static const char NO_MEMORY[] = "it needs more memory than --decode-memory allows";
+static const char NO_MEMORY[] = "reading it needs more than 64 MiB of memory";
 
 /* cJSON's allocation hooks get no context, so the arena that is in use has to be known to the file. */
 static struct arena *arena_in_use;

@@ -380,8 +380,8 @@ void retention_look_at_disk(struct retention *r)
     bool low = left < r->min_free;
     if (low && !r->low_said)
         log_message(MESSAGE_DISK_LOW, LOG_WARNING, 0,
-                    "The disk of the inbox %s has %" PRIu64 " MiB left, less than the %" PRIu64
-                    " MiB of --inbox-min-free: without room no event can be recorded or acknowledged",
+                    "The disk of the inbox %s has %" PRIu64 " MiB left, less than %" PRIu64
+                    " MiB: without room no event can be recorded or acknowledged",
                     r->db->given, left >> 20, r->min_free >> 20);
     else if (!low && r->low_said)
         log_notice("The disk of the inbox %s has %" PRIu64 " MiB left again", r->db->given, left >> 20);

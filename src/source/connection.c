@@ -1,7 +1,7 @@
 /* connection.c: the table of states, the lists of connections and their deadlines. */
 #include "source/connection.h"
 
-#include "source/limits.h"
+#include "base/limits.h"
 
 enum deadline { DEADLINE_NONE, DEADLINE_REQUEST, DEADLINE_IDLE, DEADLINE_ENDED };
 

@@ -39,10 +39,10 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/parse.h"
 #include "http_private.h"
-#include "source/limits.h"
 
 /* sys/queue.h of the C library lacks it. */
 #ifndef TAILQ_FOREACH_SAFE

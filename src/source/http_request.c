@@ -9,11 +9,11 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/parse.h"
 #include "base/text.h"
 #include "http_private.h"
-#include "source/limits.h"
 
 static const char healthy[] = "ok\n";
 static const char page[] = "vodhook is up and receives event notifications on this address.\n";

@@ -222,23 +222,23 @@ def test_a_reader_of_everything_that_stalls():
             os.close(writing)
 
 
-def unread(start, *options):
-    """A program that writes 50 events to a pipe that nobody reads yet, and the pipe's other end."""
+def unread(start, n=50, size=10000):
+    """A program that writes n events to a pipe that nobody reads yet, and the pipe's other end."""
     reading, writing = os.pipe()
-    vodhook = start(*options, stdout=writing)
+    vodhook = start(stdout=writing)
     os.close(writing)
-    for i in range(50):
-        vodhook.post(upload(i, name="x" * 10000))
+    for i in range(n):
+        vodhook.post(upload(i, name="x" * size))
     return vodhook, reading
 
 
 def test_output_buffer(start):
-    vodhook, reading = unread(start, "--output-buffer=128K")
-    vodhook.err.find("does not keep up and 131072 bytes wait for it")
+    vodhook, reading = unread(start, 50, 200000)
+    vodhook.err.find("does not keep up and 4194304 bytes wait for it")
     lines = Lines(open(reading, "rb"), "stdout")
     vodhook.err.find(AGAIN)
     assert vodhook.stop()["events"] == 50
-    assert 131072 - 25000 < sum(map(len, lines.rest())) < 131072 + 100000
+    assert 4 << 20 > sum(map(len, lines.rest())) - 100000 > 3 << 20
 
 
 def test_what_is_buffered_is_written_at_the_end(start):

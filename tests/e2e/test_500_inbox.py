@@ -139,10 +139,6 @@ def test_a_size_lets_the_oldest_go_and_is_said(start, inbox):
     vodhook.err.find("--inbox-max")
 
 
-def test_a_disk_with_little_room_is_said_at_the_start(start, inbox):
-    start("--inbox-min-free", "100000G", inbox=inbox).err.find("--inbox-min-free")
-
-
 def test_a_newer_or_another_database_is_left_alone(inbox):
     change(inbox, "CREATE TABLE t (a)")
     with pytest.raises(AssertionError, match="another program"):

@@ -107,7 +107,7 @@ def test_one_error_while_it_runs_sets_nothing_aside(start, inbox, disk):
             client.send(request(body=upload(n, padding="x" * 8000)))
             assert client.answer().status == 200
     vodhook.stop()
-    vodhook = start("--hold-timeout=30s", inbox=inbox, output="none", env=disk.env)
+    vodhook = start(inbox=inbox, output="none", env=disk.env)
     disk.fail("pread", "inbox.db", errno.EIO)
     vodhook.post(upload(300, padding="x" * 8000))
     assert not disk.fault.exists()
@@ -169,19 +169,19 @@ def test_a_link_to_an_inbox_is_followed(start, tmp_path, there):
 
 def test_a_large_event_that_fails_halfway_spoils_nothing_of_another_process(start, inbox, disk):
     """It does not fit into memory, so that its first part is in the log when a page cannot be read."""
-    one = start("--hold-timeout=30s", inbox=inbox, output="none")
+    one = start(inbox=inbox, output="none")
     many = [Many(one, f"one{k}", 20000) for k in range(3)]
     fired = 0
     for name, after in itertools.product(("inbox.db-wal", "inbox.db"), (200, 2000, 5000)):
-        two = start("--max-body=16M", "--max-memory=128M", "--hold-timeout=30s", inbox=inbox, output="none", env=disk.env)
+        two = start("--max-memory=128M", inbox=inbox, output="none", env=disk.env)
         with two.connect() as client:
             disk.fail("pread", name, errno.ENOMEM, after)
-            client.send(request(body=upload("large", padding="y" * 12_000_000)))
+            client.send(request(body=upload("large", padding="y" * 7_500_000)))
             client.answer()
         fired += not disk.fault.exists()
         disk.fault.unlink(missing_ok=True)
         two.stop()
-        change(inbox, "DELETE FROM event WHERE length(body) > 10000000")
+        change(inbox, "DELETE FROM event WHERE length(body) > 7000000")
     answered = set().union(*(each.stop() for each in many))
     one.stop()
     assert len(answered) > 20 and fired
@@ -275,7 +275,7 @@ def test_no_power_cut_after_a_failed_sync_loses_what_was_answered(start, inbox, 
     vodhook.stop()
     change(inbox, "PRAGMA journal_mode=WAL", "UPDATE event SET received = received - 40 * 86400 * 1000000")
     disk.files = {path.name: path.read_bytes() for path in tmp_path.glob("inbox.db*") if not path.name.endswith("-shm")}
-    vodhook = start("--hold-timeout=30s", "--inbox-max=128M", inbox=inbox, output="none", env=disk.env)
+    vodhook = start("--inbox-max=128M", inbox=inbox, output="none", env=disk.env)
     names = [f"{n:04}" for n in range(n_events)]
     for n, _ in enumerate(posts(vodhook, names)):
         if n in (100, 101, 300, 500):

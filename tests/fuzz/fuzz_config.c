@@ -33,9 +33,9 @@ static int print_to_memory(const struct options *o, char *ret_path, size_t path_
     return fd;
 }
 
-static void compare(const struct options *a, const struct options *b)
+static void compare(const struct options *a, const struct options *b, const struct option_row *table)
 {
-    for (const struct option_row *row = option_table; row->name; row++) {
+    for (const struct option_row *row = table; row->name; row++) {
         if (!(row->commands & COMMAND_LISTEN) || row->argv_only || row->secret)
             continue;
         size_t n = options_count(a, row->name);
@@ -50,17 +50,18 @@ static void compare(const struct options *a, const struct options *b)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char path[64];
-    struct options *o = options_new(option_table, COMMAND_LISTEN);
+    struct options *o = options_new(option_tables, COMMAND_LISTEN);
     int fd = memory_file(data, size, path, sizeof path);
     int r = options_parse_file(o, path);
     close(fd);
     /* Secrets do not read back. */
     if (r == 0 && !options_string(o, "path")) {
-        struct options *again = options_new(option_table, COMMAND_LISTEN);
+        struct options *again = options_new(option_tables, COMMAND_LISTEN);
         fd = print_to_memory(o, path, sizeof path);
         if (options_parse_file(again, path) != 0)
             abort();
-        compare(o, again);
+        for (size_t t = 0; option_tables[t]; t++)
+            compare(o, again, option_tables[t]);
         close(fd);
         options_free(again);
     }

@@ -11,7 +11,7 @@ PAGE = TREE / "src/command/vodhook.1"
 EVENTS_PAGE = TREE / "src/command/vodhook-events.1"
 CONF_PAGE = TREE / "src/command/vodhook.conf.5"
 PAGES = sorted((TREE / "src").glob("*/*.[15]"))
-TABLE = TREE / "src/command/table.c"
+TABLES = [TREE / "src/command/table.c", *sorted((TREE / "src/command").glob("*_options.c"))]
 COMPLETION = TREE / "systemd/bash-completion/vodhook"
 CATALOG = TREE / "systemd/vodhook.catalog"
 EXAMPLE = TREE / "systemd/vodhook.conf"
@@ -39,7 +39,7 @@ def options_of(command):
 
 def table():
     """Every name in the option table, from its source."""
-    return set(re.findall(r'\{\.name = "([a-z-]+)"', TABLE.read_text()))
+    return set(re.findall(r'\{\.name = "([a-z-]+)"', "".join(path.read_text() for path in TABLES)))
 
 
 def items_of(text):
@@ -111,7 +111,7 @@ def complete(*words):
 
 
 def test_completion_knows_the_commands():
-    assert complete("") == {"listen", "pull", "events", "settings"}
+    assert complete("") == {"listen", "pull", "events", "settings", "help", "version"}
     assert complete("ev") == {"events"}
 
 
@@ -123,7 +123,7 @@ def test_completion_has_every_option(command):
 def test_completion_has_the_words_of_an_option(tmp_path):
     assert complete("--output", "") == {"text", "json", "journal", "none"}
     assert complete("events", "--result", "f") == {"failed"}
-    assert complete("--max-body", "") == set()
+    assert complete("--max-memory", "") == set()
     (tmp_path / "vodhook.conf").touch()
     assert complete("--config", f"{tmp_path}/vod") == {f"{tmp_path}/vodhook.conf"}
 
@@ -172,7 +172,7 @@ def test_example_configuration_is_in_order(tmp_path):
 
 def settings():
     """What may stand in the configuration file, from the table."""
-    rows = re.split(r"\{\.name = ", TABLE.read_text())[1:]
+    rows = re.split(r"\{\.name = ", "".join(path.read_text() for path in TABLES))[1:]
     return {re.match(r'"([a-z-]+)"', row).group(1) for row in rows if ".argv_only" not in row}
 
 

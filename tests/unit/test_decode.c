@@ -292,7 +292,7 @@ static void test_memory(void **state)
             assert_int_equal(event.file_count, 20000);
             whole++;
         } else {
-            assert_non_null(strstr(json->error, "--decode-memory"));
+            assert_non_null(strstr(json->error, "64 MiB of memory"));
         }
         assert_int_equal(event_decode(d, "{\"EventType\":\"X\"}", 17, &json, &event), BODY_EVENT);
         event_decoder_free(d);

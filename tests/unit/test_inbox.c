@@ -608,7 +608,7 @@ static void little_room_is_said_early(void **state)
     config.min_free = UINT64_MAX;
     reopen();
     maintain();
-    assert_int_equal(stderr_count("--inbox-min-free"), 1);
+    assert_int_equal(stderr_count(" MiB left, less than "), 1);
 }
 
 /* --- The log ------------------------------------------------------------------------------------------- */

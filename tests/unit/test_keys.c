@@ -48,7 +48,7 @@ static int read_file(const char *text, mode_t mode, struct keys *ret)
 /* With the settings of a command line. */
 static int read_keys(const char *file, struct keys *ret)
 {
-    cleanup(options_free_p) struct options *o = options_new(option_table, COMMAND_PULL);
+    cleanup(options_free_p) struct options *o = options_new(option_tables, COMMAND_PULL);
     char *argv[] = {(char[]){"pull"}, (char[]){"--credentials"}, (char *)file};
     int operand;
     assert_int_equal(options_parse_argv(o, file ? 3 : 1, argv, &operand), 0);

@@ -41,11 +41,16 @@ static const struct option_row table[] = {
      .help = "a file"},
     {.name = "limit", .type = OPTION_COUNT, .argument = "N", .least = 1, .most = 99, .commands = LOOK,
      .heading = "Only to look", .help = "another number"},
+    {0},
+};
+static const struct option_row second_table[] = {
+    {.name = "old-limit", .commands = SERVE, .retired = "the limit is 8M"},
     {.name = "help", .type = OPTION_FLAG, .argv_only = true, .commands = SERVE | LOOK, .help = "print this"},
     {.name = "version", .type = OPTION_FLAG, .argv_only = true, .commands = SERVE, .help = "print the version"},
     {0},
 };
 /* clang-format on */
+static const struct option_row *const tables[] = {table, second_table, NULL};
 
 static struct capture out;
 static const char *said; /* on stderr, by the last function that was tried */
@@ -86,7 +91,7 @@ static int parse_text(struct options *o, const char *text, size_t len)
 static void test_defaults(void **state)
 {
     (void)state;
-    cleanup(options_free_p) struct options *o = options_new(table, SERVE);
+    cleanup(options_free_p) struct options *o = options_new(tables, SERVE);
     assert_string_equal(options_string(o, "listen"), ":8080");
     assert_int_equal(options_count(o, "listen"), 1);
     assert_int_equal(options_number(o, "max-body"), 8 << 20);
@@ -103,7 +108,7 @@ static void test_defaults(void **state)
 static void test_argv(void **state)
 {
     (void)state;
-    cleanup(options_free_p) struct options *o = options_new(table, SERVE);
+    cleanup(options_free_p) struct options *o = options_new(tables, SERVE);
     assert_int_equal(PARSE(o, "--max-body", "9M", "--listen=:1", "--listen", "[::1]:2", "--follow",
                            "--max-body=16K", "--output", "json", "--file=/a=b", "-h"),
                      0);
@@ -123,7 +128,7 @@ static void test_argv(void **state)
 static void test_operands(void **state)
 {
     (void)state;
-    cleanup(options_free_p) struct options *o = options_new(table, SERVE);
+    cleanup(options_free_p) struct options *o = options_new(tables, SERVE);
     int operand = 0;
     const char *none[] = {"vodhook", "--follow", NULL}, *dash[] = {"vodhook", "-", "--follow", NULL},
                *some[] = {"vodhook", "--follow", "more", NULL},
@@ -167,8 +172,11 @@ static void test_argv_mistakes(void **state)
         {{"--max-body", "99999999999999999999"},
          "--max-body: '99999999999999999999' is out of range: from 1K to 64M"},
         {{"--timeout", "9ms"}, "--timeout: '9ms' is out of range: from 10ms to 1d"},
-        {{"--timeout", "1m"},
-         "--timeout: '1m' is no time: a whole number of seconds, or one with ms, s, min, h or d"},
+        {{"--timeout", "1m"}, "--timeout: '1m' is no time: a whole number with ms, s, min, h or d"},
+        {{"--timeout", "30"}, "--timeout: 30 what? 30d, 30h or 30s"},
+        {{"--old-limit", "30"}, "--old-limit is not an option any more: the limit is 8M"},
+        {{"--old-limit=x"}, "--old-limit is not an option any more: the limit is 8M"},
+        {{"--old-limi=x"}, "There is no option --old-limi: see --help"},
         {{"--count", "-1"}, "--count: '-1' is no whole number"},
         {{"--count", "11"}, "--count: '11' is out of range: from 1 to 10"},
         {{"--output", "xml"}, "--output: 'xml' is none of: text json none"},
@@ -178,7 +186,7 @@ static void test_argv_mistakes(void **state)
         {{"--file", "a"}, "--file: 'a' does not begin with /"},
     };
     for (size_t i = 0; i < sizeof mistakes / sizeof *mistakes; i++) {
-        cleanup(options_free_p) struct options *o = options_new(table, SERVE);
+        cleanup(options_free_p) struct options *o = options_new(tables, SERVE);
         const char *const *a = mistakes[i].arguments;
         char expected[256];
         snprintf(expected, sizeof expected, "vodhook: %s\n", mistakes[i].said);
@@ -190,7 +198,7 @@ static void test_argv_mistakes(void **state)
 static void test_secret_in_argv(void **state)
 {
     (void)state;
-    cleanup(options_free_p) struct options *o = options_new(table, SERVE);
+    cleanup(options_free_p) struct options *o = options_new(tables, SERVE);
     assert_int_equal(PARSE(o, "--key", "/hush"), 0);
     assert_non_null(strstr(said, "--key is a secret"));
     assert_null(strstr(said, "hush"));
@@ -203,7 +211,7 @@ static void test_secret_in_argv(void **state)
 static void test_file(void **state)
 {
     (void)state;
-    cleanup(options_free_p) struct options *o = options_new(table, SERVE);
+    cleanup(options_free_p) struct options *o = options_new(tables, SERVE);
     const char text[] = "\xEF\xBB\xBF# A comment\n"
                         "; another\r\n"
                         "\n"
@@ -249,6 +257,7 @@ static void test_file_mistakes(void **state)
          "conf:1: max-body: '9M;' is no size: a whole number of bytes, or one with K, M or G"},
         {"max-body = 1", "conf:1: max-body: '1' is out of range: from 1K to 64M"},
         {"max-body = 1M\n\nmax-body = 2M", "conf:3: max-body stands in conf:1 already"},
+        {"timeout = 30", "conf:1: timeout: 30 what? 30d, 30h or 30s"},
         {"follow = maybe", "conf:1: follow: 'maybe' is neither yes nor no"},
         {"output = raw", "conf:1: output: 'raw' is none of: text json none"},
         {"limit = 100", "conf:1: limit: '100' is out of range: from 1 to 99"},
@@ -262,7 +271,7 @@ static void test_file_mistakes(void **state)
         {"key = ***", "conf:1: key: *** stands for a secret that was not shown: put it there"},
     };
     for (size_t i = 0; i < sizeof mistakes / sizeof *mistakes; i++) {
-        cleanup(options_free_p) struct options *o = options_new(table, SERVE);
+        cleanup(options_free_p) struct options *o = options_new(tables, SERVE);
         char expected[256];
         snprintf(expected, sizeof expected, "vodhook: %s\n", mistakes[i].said);
         assert_int_equal(FILE_TEXT(o, mistakes[i].text), -EINVAL);
@@ -273,7 +282,7 @@ static void test_file_mistakes(void **state)
 static void test_file_tells_every_mistake(void **state)
 {
     (void)state;
-    cleanup(options_free_p) struct options *o = options_new(table, SERVE);
+    cleanup(options_free_p) struct options *o = options_new(tables, SERVE);
     assert_int_equal(FILE_TEXT(o, "max-body = 1\ncount = 3\ncuont = 4\nnonsense\n"), -EINVAL);
     assert_string_equal(said, "vodhook: conf:1: max-body: '1' is out of range: from 1K to 64M\n"
                               "vodhook: conf:3: there is no setting 'cuont': did you mean count?\n"
@@ -285,13 +294,13 @@ static void test_file_tells_every_mistake(void **state)
     assert_int_equal(parse_text(o, prose, sizeof prose), -EINVAL);
     assert_non_null(strstr(said, "conf:20: "));
     assert_null(strstr(said, "conf:21: "));
-    assert_non_null(strstr(said, "conf has 20 wrong lines up to here, the rest is not looked at\n"));
+    assert_non_null(strstr(said, "conf: stopped after 20 errors\n"));
 }
 
 static void test_file_that_is_no_text(void **state)
 {
     (void)state;
-    cleanup(options_free_p) struct options *o = options_new(table, SERVE);
+    cleanup(options_free_p) struct options *o = options_new(tables, SERVE);
     const char nul[] = "count = 3\nlisten = a\0b\n";
     assert_int_equal(parse_text(o, nul, sizeof nul - 1), -EINVAL);
     assert_string_equal(said, "vodhook: conf:2: a NUL byte: the file is no plain text\n");
@@ -312,7 +321,8 @@ static void test_file_that_is_no_text(void **state)
 static void test_public_secret(void **state)
 {
     (void)state;
-    cleanup(options_free_p) struct options *o = options_new(table, SERVE), *other = options_new(table, LOOK);
+    cleanup(options_free_p) struct options *o = options_new(tables, SERVE),
+                                           *other = options_new(tables, LOOK);
     cleanup_free char *folder = make_folder();
     cleanup_free char *path = make_file(folder, "conf", "key = /hush\n", 12, 0644);
     capture_begin(&out, STDERR_FILENO);
@@ -323,15 +333,46 @@ static void test_public_secret(void **state)
     assert_int_equal(r, 0);
     assert_int_equal(with_other, 0);
     assert_non_null(
-        strstr(said, "conf holds a secret, and every user of this machine can read it: chmod o-r"));
+        strstr(said, "conf holds a secret, and every user of this machine can read it: chgrp vodhook /"));
+    assert_non_null(strstr(said, "/conf && chmod 0640 /"));
     assert_string_equal(strchr(said, '\n'), "\n");
+}
+
+/* An upgrade finds a file that an older version took. */
+static void test_retired(void **state)
+{
+    (void)state;
+    cleanup(options_free_p) struct options *o = options_new(tables, SERVE),
+                                           *other = options_new(tables, LOOK);
+    assert_int_equal(FILE_TEXT(o, "count = 3\nold-limit = whatever\nold-limit = again\n"), 0);
+    assert_string_equal(said,
+                        "vodhook: conf:2: old-limit is not a setting any more, ignoring: the limit is 8M\n"
+                        "vodhook: conf:3: old-limit is not a setting any more, ignoring: the limit is 8M\n");
+    assert_int_equal(options_number(o, "count"), 3);
+    assert_int_equal(FILE_TEXT(other, "old-limit = 3\n"), 0);
+    assert_string_equal(said, "");
+}
+
+/* A computed default gives way to everything else. */
+static void test_computed_default(void **state)
+{
+    (void)state;
+    cleanup(options_free_p) struct options *o = options_new(tables, SERVE);
+    assert_int_equal(options_set_default(o, "output", "json", "computed"), 0);
+    assert_string_equal(options_string(o, "output"), "json");
+    assert_string_equal(options_origin(o, "output"), "computed");
+    assert_true(options_is_default(o, "output"));
+    assert_int_equal(FILE_TEXT(o, "output = text"), 0);
+    assert_int_equal(options_set_default(o, "output", "json", "computed"), 0);
+    assert_int_equal(options_count(o, "output"), 1);
+    assert_string_equal(options_string(o, "output"), "text");
 }
 
 /* Whatever the order they come in: the command line, then the file, then what options_set() was told. */
 static void test_ranks(void **state)
 {
     (void)state;
-    cleanup(options_free_p) struct options *o = options_new(table, SERVE);
+    cleanup(options_free_p) struct options *o = options_new(tables, SERVE);
     assert_int_equal(options_set(o, "key", "/set", "credential key"), 0);
     assert_string_equal(options_string(o, "key"), "/set");
     assert_string_equal(options_origin(o, "key"), "credential key");
@@ -357,7 +398,7 @@ static void test_ranks(void **state)
 static void test_rows_of_one_name(void **state)
 {
     (void)state;
-    cleanup(options_free_p) struct options *o = options_new(table, LOOK);
+    cleanup(options_free_p) struct options *o = options_new(tables, LOOK);
     assert_int_equal(FILE_TEXT(o, "output = json\nmax-body = 1M\nlimit = 3\nkey = /hush\n"), 0);
     assert_string_equal(options_string(o, "output"), "text");
     assert_int_equal(options_number(o, "limit"), 3);
@@ -370,7 +411,7 @@ static void test_rows_of_one_name(void **state)
 static void test_print_config(void **state)
 {
     (void)state;
-    cleanup(options_free_p) struct options *o = options_new(table, SERVE);
+    cleanup(options_free_p) struct options *o = options_new(tables, SERVE);
     assert_int_equal(PARSE(o, "--key=/hush", "--listen=#1", "--listen=a \"b\" \\ #", "--count=3"), 0);
     capture_begin(&out, STDOUT_FILENO);
     options_print_config(o);
@@ -386,11 +427,11 @@ static void test_print_config(void **state)
                                 "# file is not set\n");
 
     /* It reads back, once the secret is put in. */
-    cleanup(options_free_p) struct options *again = options_new(table, SERVE);
+    cleanup(options_free_p) struct options *again = options_new(tables, SERVE);
     assert_int_equal(FILE_TEXT(again, config), -EINVAL);
     char *masked = strstr(config, "key = ***");
     memcpy(masked, "key = /aa", 9);
-    cleanup(options_free_p) struct options *third = options_new(table, SERVE);
+    cleanup(options_free_p) struct options *third = options_new(tables, SERVE);
     assert_int_equal(FILE_TEXT(third, config), 0);
     assert_string_equal(options_nth(third, "listen", 1), "a \"b\" \\ #");
     assert_string_equal(options_string(third, "key"), "/aa");
@@ -399,7 +440,7 @@ static void test_print_config(void **state)
 static void test_print_help(void **state)
 {
     (void)state;
-    cleanup(options_free_p) struct options *o = options_new(table, LOOK);
+    cleanup(options_free_p) struct options *o = options_new(tables, LOOK);
     capture_begin(&out, STDOUT_FILENO);
     options_print_help(o);
     assert_string_equal(capture_end(&out), "\nFirst things:\n"
@@ -418,6 +459,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_argv),
+        cmocka_unit_test(test_retired),
+        cmocka_unit_test(test_computed_default),
         cmocka_unit_test(test_operands),
         cmocka_unit_test(test_argv_mistakes),
         cmocka_unit_test(test_secret_in_argv),

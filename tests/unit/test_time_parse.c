@@ -55,7 +55,7 @@ static void words_and_durations_are_relative(void **state)
     assert_int_equal(parsed("yesterday"), NOON - 36 * 3600 * SECOND);
     assert_int_equal(parsed("-2h"), NOON - 2 * 3600 * SECOND);
     assert_int_equal(parsed("-30min"), NOON - 1800 * SECOND);
-    assert_int_equal(parsed("-90"), NOON - 90 * SECOND);
+    assert_int_equal(parsed("-90s"), NOON - 90 * SECOND);
     assert_int_equal(parsed("-7d"), NOON - 7 * 86400 * SECOND);
 }
 
@@ -69,6 +69,7 @@ static void what_is_no_time_is_refused(void **state)
                                         "2026-11-24T3:00",
                                         "24.11.",
                                         "-",
+                                        "-90",
                                         "-2x",
                                         "--2h",
                                         "tomorrow",

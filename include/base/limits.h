@@ -1,7 +1,23 @@
-/* limits.h: the limits of the HTTP side that an operator has no reason to turn. Times are microseconds. */
+/* limits.h: the limits that an operator has no reason to turn. Sizes are bytes, times microseconds. */
 #pragma once
 
 #include <stdint.h>
+
+enum {
+    LIMIT_BODY = 8 << 20,         /* of a request's body; of a larger one the head is kept */
+    LIMIT_HEAD = 24 << 10,        /* of request line and header fields */
+    LIMIT_BODY_SHOWN = 16 << 10,  /* of the body of a request that is not an event */
+    LIMIT_BACKLOG = 4 << 20,      /* records kept for a reader of stdout that stalls */
+    LIMIT_DECODE = 64 << 20,      /* memory for reading one event */
+    LIMIT_DISK_FREE = 64 << 20,   /* free space on the inbox's disk, below which a warning is due */
+    LIMIT_LINES_UNREADABLE = 100, /* lines a second about unreadable events */
+    LIMIT_BURST = 10,             /* seconds' worth of lines that strangers may cause at once */
+};
+
+/* For the next request on a kept connection. */
+#define IDLE_LASTS INT64_C(60000000)
+
+/* --- HTTP ----------------------------------------------------------------------------------------------- */
 
 enum {
     ACCEPTS_MAX = 64,        /* connections accepted from one socket before other sources get their turn */
