@@ -103,7 +103,7 @@ bench: deps-bench all
 	$(Q)tests/bench/run $(B)
 
 # The servers beside which it measures.
-APT_BENCH := nginx-light webhook
+APT_BENCH := nginx-light webhook openjdk-17-jre-headless@java maven@mvn kcat
 .PHONY: deps-bench
 deps-bench:
 	$(Q)sh tests/install-deps $(APT_BENCH)
