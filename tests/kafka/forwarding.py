@@ -79,8 +79,8 @@ class Forwarder:
 
 
 def events_of(inbox):
-    """The events of the inbox in its order: (id, file id). An upload's id is its digest."""
-    rows = ask(inbox, "SELECT lower(hex(digest)), body FROM event WHERE trust <> 'refused' ORDER BY id")
+    """The uploads of the inbox in its order: (id, file id). The id of one is its digest."""
+    rows = ask(inbox, "SELECT lower(hex(digest)), body FROM event WHERE type = 'NewFileUpload' ORDER BY id")
     return [(digest, json.loads(body)["FileUploadEvent"]["FileId"]) for digest, body in rows]
 
 

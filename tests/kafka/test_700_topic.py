@@ -1,16 +1,13 @@
 """What vodhook forward kafka puts into a topic, and what --check says, on brokers that are well."""
 
 import json
-import os
 import re
-import select
-import socket
 
 import pytest
 
 from cluster import PASSWORD, USER
 from forwarding import Forwarder, events_of
-from harness import upload, wait_until
+from harness import upload
 
 TASK = json.dumps({"EventType": "ProcedureStateChanged", "ProcedureStateChangeEvent": {
     "TaskId": "1500000001-Procedure-3f1ctt", "Status": "FINISH", "ErrCode": 0, "Message": "SUCCESS", "FileId": "",
@@ -58,7 +55,7 @@ def test_an_event_has_key_and_headers(forward):
     assert body["format"] == 1 and body["id"] == uploaded.headers["vod-event-id"]
     assert uploaded.headers["vod-result"] == "ok" == body["result"]
     assert uploaded.headers["content-type"] == "application/json"
-    assert uploaded.headers["vod-event-id"] in [event for event, _ in events_of(forwarder.inbox)[:1]]
+    assert [uploaded.headers["vod-event-id"]] == [event for event, _ in events_of(forwarder.inbox)]
 
 
 def test_a_cloudevent_has_its_attributes_in_headers(forward):
@@ -146,7 +143,7 @@ def test_check_logs_in_and_looks_for_the_topic(cluster, forward, tmp_path):
     assert "6 partitions on a cluster of 3 brokers" in checked.stderr + checked.stdout
     missing = forwarder.run("kafka", cluster.servers("sasl"), "no-such-topic", "--check", *sasl(path))
     assert missing.returncode != 0 and "knows no topic no-such-topic" in missing.stderr
-    assert cluster.partitions("no-such-topic-either") is not None
+    assert b"no-such-topic" not in cluster.kcat("-L", "-J").stdout  # nor did the look make it
     limited = forwarder.run("kafka", cluster.servers(), "checked", "--check", "--set", "message.max.bytes=20000000")
     assert limited.returncode == 0 and "at most 10000000 bytes" in limited.stderr
 
