@@ -70,8 +70,10 @@ static inline char json_kind(const struct json *j, uint32_t node)
 }
 
 /* Each element of an array, or each name in an object. An empty one, and any other value, has none. */
-#define json_each(j, container, node) /* NOLINT(bugprone-macro-parentheses): node is a name */ \
+/* NOLINTBEGIN(bugprone-macro-parentheses): the name of a variable */
+#define json_each(j, container, node) \
     for (uint32_t node = (container) + 1; node < (j)->nodes[container].next; node = (j)->nodes[node].next)
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 /* The value of the first member of that name (compared unescaped); 0 where there is none, or where the
  * node is no object. */

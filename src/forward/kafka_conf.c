@@ -56,7 +56,7 @@ static int split(const char *setting, char **ret_name, const char **ret_value)
 static int set_given(rd_kafka_conf_t *conf, const char *setting)
 {
     cleanup_free char *name = NULL;
-    const char *value;
+    const char *value = NULL;
     int r = split(setting, &name, &value);
     return r < 0 ? r : set(conf, name, value);
 }
@@ -65,7 +65,7 @@ static int set_from_file(rd_kafka_conf_t *conf, const char *setting)
 {
     cleanup_free char *name = NULL;
     cleanup(secret_done) struct secret secret = {0};
-    const char *path;
+    const char *path = NULL;
     int r = split(setting, &name, &path);
     if (r >= 0)
         r = secret_read(path, &secret);
@@ -92,7 +92,7 @@ static bool is_true(rd_kafka_conf_t *conf, const char *name)
 /* What the order of events depends on is not left to --set; see the head of kafka.c. */
 static int set_fixed(struct kafka_setup *s)
 {
-    uint64_t patience;
+    uint64_t patience = 0;
     int r = get_number(s->conf, "message.timeout.ms", &patience);
     if (r >= 0)
         r = get_number(s->conf, "message.max.bytes", &s->message_max);
