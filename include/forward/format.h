@@ -21,8 +21,8 @@ struct parcel {
     struct header attributes[PARCEL_ATTRIBUTES_MAX], fields[PARCEL_FIELDS_MAX];
 };
 
-/* Writes all of the event but attempt, replay and userdata. time is a cache, zeroed at first. Returns 0 or
+/* Writes all of the event but attempt, replay and userdata. The cache begins zeroed. Returns 0 or
  * -ENOMEM. */
-int parcel_fill(struct parcel *p, enum forward_format format, bool with_fields, struct timestamp *time,
+int parcel_fill(struct parcel *p, enum forward_format format, bool with_fields, struct timestamp *cache,
                 const struct record *r);
 void parcel_done(struct parcel *p);

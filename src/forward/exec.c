@@ -28,8 +28,6 @@ enum {
 
 static const uint64_t KILL_AFTER = 2000000; /* microseconds after SIGTERM */
 
-extern char **environ;
-
 struct exec;
 
 /* A program that runs. */
@@ -289,7 +287,7 @@ static int spawn(struct run *r, int input, int output, char **variables)
     posix_spawnattr_setflags(&attributes,
                              POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
     int error = posix_spawn(&r->pid, r->exec->program, &files, &attributes,
-                            (char *const *)(uintptr_t)r->exec->config.argv, variables);
+                            (char *const *)r->exec->config.argv, variables);
     posix_spawn_file_actions_destroy(&files);
     posix_spawnattr_destroy(&attributes);
     return -error;

@@ -22,7 +22,7 @@ static const char *keep(struct parcel *p, struct slice text)
     size_t at = p->strings.len;
     buffer_append(&p->strings, text.data, text.len);
     buffer_putc(&p->strings, '\0');
-    return (const char *)(uintptr_t)(at + 1);
+    return (const char *)(uintptr_t)(at + 1); /* NOLINT(performance-no-int-to-ptr) */
 }
 
 static const char *keep_string(struct parcel *p, const char *text)

@@ -256,7 +256,7 @@ static int make_folder(const char *path)
     if (!folder)
         return -ENOMEM;
     char *end = strrchr(folder, '/');
-    if (!end) /* cppcheck-suppress memleak */
+    if (!end)
         return 0;
     *end = '\0';
     char *parent_end = strrchr(folder, '/');
