@@ -69,11 +69,9 @@ static inline char json_kind(const struct json *j, uint32_t node)
     return j->text.data[j->nodes[node].at];
 }
 
-/* Each element of an array, or each name in an object. An empty one, and any other value, has none. */
-/* NOLINTBEGIN(bugprone-macro-parentheses): the name of a variable */
-#define json_each(j, container, node) \
-    for (uint32_t node = (container) + 1; node < (j)->nodes[container].next; node = (j)->nodes[node].next)
-/* NOLINTEND(bugprone-macro-parentheses) */
+/* Each element of an array, or each name in an object. An empty one, and any other value, has none.
+ * NOLINTNEXTLINE(bugprone-macro-parentheses) */
+#define json_each(j, box, i) for (uint32_t i = (box) + 1; i < (j)->nodes[box].next; i = (j)->nodes[i].next)
 
 /* The value of the first member of that name (compared unescaped); 0 where there is none, or where the
  * node is no object. */

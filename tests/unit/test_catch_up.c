@@ -100,6 +100,7 @@ static int world_done(void **state)
 {
     (void)state;
     w.catch_up = catch_up_free(w.catch_up);
+    json_done(&w.json);
     return 0;
 }
 

@@ -114,6 +114,7 @@ static int world_done(void **state)
 {
     (void)state;
     w.queue = queue_free(w.queue);
+    json_done(&w.json);
     w.intake = intake_free(w.intake);
     w.recorder = recorder_free(w.recorder);
     return 0;
