@@ -39,6 +39,7 @@ struct queue {
     struct buffer request, body;
     struct buffer handles;     /* of the batch in hand: an array, */
     struct json confirm;       /* and its nodes */
+    struct buffer rows;        /* int64_t: where the inbox has each event of the batch; then of each handle */
     int64_t window_ends;       /* of the batch in hand */
     int64_t back_at;           /* when what was pulled and not confirmed is in the queue again, */
     int64_t said_waiting_for;  /* which --once was said to wait for */
@@ -69,6 +70,7 @@ struct queue *queue_free(struct queue *q)
     buffer_done(&q->request);
     buffer_done(&q->body);
     buffer_done(&q->handles);
+    buffer_done(&q->rows);
     buffer_done(&q->explanation);
     json_done(&q->confirm);
     free(q);
@@ -174,12 +176,13 @@ static struct arrival arrival_of(const struct queue *q, struct slice event, bool
  * beside the required one see each once. Returns 0 when all of them are recorded. */
 static int put_batch(struct queue *q, uint32_t events, bool *recorded, bool again)
 {
+    int64_t *rows = (int64_t *)(void *)q->rows.data;
     const struct json *json = q->reply.json;
     int result = 0;
     size_t i = 0;
     json_each(json, events, event) {
         struct arrival a = arrival_of(q, json_raw(json, event), again);
-        int r = recorded[i] ? 0 : intake_put(q->intake, &a, NULL);
+        int r = recorded[i] ? 0 : intake_put(q->intake, &a, &rows[i]);
         recorded[i++] = r == 0;
         if (r < 0)
             result = r;
@@ -193,9 +196,11 @@ static int put_batch(struct queue *q, uint32_t events, bool *recorded, bool agai
 static int record_batch(struct queue *q, uint32_t events, size_t n)
 {
     cleanup_free bool *recorded = calloc(n, sizeof *recorded);
-    int r = recorded ? put_batch(q, events, recorded, false) : -ENOMEM;
+    buffer_reset(&q->rows, 64 * 1024);
+    bool ready = recorded && buffer_reserve(&q->rows, n * sizeof(int64_t));
+    int r = ready ? put_batch(q, events, recorded, false) : -ENOMEM;
     q->stats.trouble = r < 0 ? "events cannot be recorded" : NULL;
-    while (recorded && r < 0 && now_of(q) + RECORD_RETRY < stop_by(q)) {
+    while (ready && r < 0 && now_of(q) + RECORD_RETRY < stop_by(q)) {
         wait_until(q, now_of(q) + RECORD_RETRY);
         r = put_batch(q, events, recorded, true);
     }
@@ -221,6 +226,20 @@ static size_t take_handles(struct queue *q, uint32_t events)
             log_warning("An event has no EventHandle, so that it cannot be confirmed and may come back");
     }
     return n;
+}
+
+/* Leaves the rows of the events that have a handle, in the order of the handles. */
+static void match_rows(struct queue *q, uint32_t events)
+{
+    const struct json *json = q->reply.json;
+    int64_t *rows = (int64_t *)(void *)q->rows.data;
+    struct slice handle;
+    size_t i = 0, n = 0;
+    json_each(json, events, event) {
+        if (batch_handle(json, event, &handle))
+            rows[n++] = rows[i];
+        i++;
+    }
 }
 
 /* Waits before a confirm is tried again. Returns whether there is still time for it. */
@@ -285,6 +304,8 @@ static int confirm(struct queue *q, uint32_t node, uint32_t end, size_t most)
         size_t n = batch_confirm(&q->body, &q->confirm, &node, end, most, q->config.sub_app_id);
         int r = q->body.failed ? -ENOMEM : confirm_some(q, n);
         bool refused = is_handle_refused(q, r);
+        if (r == 0)
+            recorder_confirmed(q->recorder, (const int64_t *)(void *)q->rows.data + first - 1, n);
         if (refused && n > 1) {
             r = confirm(q, first, node, 1);
         } else if (r != 0) {
@@ -318,6 +339,7 @@ static enum pace_outcome take_batch(struct queue *q, uint32_t events, int64_t be
         q->stats.unconfirmed += n;
         return PACE_EVENTS;
     }
+    match_rows(q, events);
     if (!q->handles.len && !q->handles.failed)
         return PACE_EVENTS;
     if (q->handles.failed || !json_read(&q->confirm, q->handles.data, q->handles.len))

@@ -256,6 +256,39 @@ def test_a_confirm_that_fails_does_no_harm(vod, tmp_path):
     assert rows(tmp_path / "inbox.db") == [(3, 6)]
 
 
+def happening(kind, **payload):
+    """An event of a type that has no task, so that the same may truly happen again."""
+    return {"EventType": kind, f"{kind}Event": payload}
+
+
+def test_what_happens_again_is_another_event(vod, tmp_path):
+    """A cast that goes on, off and on again, in one answer; and once more when those are confirmed."""
+    inbox = tmp_path / "inbox.db"
+    cast = [happening("MediaCastStatusChanged", CastId="c", Status=status) for status in ("Working", "Idle", "Working")]
+    vod.put(cast)
+    assert once(vod, tmp_path)[0] == 0
+    assert rows(inbox) == [(3, 3)]
+    vod.put(cast[:1])
+    assert once(vod, tmp_path)[0] == 0
+    assert rows(inbox) == [(4, 4)]
+
+
+def test_what_was_not_confirmed_comes_again_and_is_no_other_event(vod, tmp_path):
+    inbox = tmp_path / "inbox.db"
+    restored = happening("RestoreMediaComplete", FileId="1")
+    vod.put([restored])
+    vod.misbehave("error", "InvalidParameterValue", action="ConfirmEvents", times=1)
+    with Puller(vod, tmp_path) as puller:
+        assert puller.saw("come again")
+        vod.advance(31)
+        assert vod.wait_until(lambda: len(vod.confirmed) == 1, WAIT)
+        assert puller.stop()[0] == 0
+    assert rows(inbox) == [(1, 2)]
+    vod.put([restored])  # restored once more
+    assert once(vod, tmp_path)[0] == 0
+    assert rows(inbox) == [(2, 3)]
+
+
 def test_nobody_listens(vod, tmp_path):
     vod.put([fakevod.upload(FIRST)])
     vod.close()

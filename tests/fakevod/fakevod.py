@@ -423,7 +423,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 def event_id(event):
     for key, payload in event.items():
         if isinstance(payload, dict):
-            return payload.get("FileId") or payload["TaskId"]
+            return payload.get("FileId") or payload.get("TaskId") or payload["CastId"]
     raise ValueError("an event without a payload")
 
 
