@@ -188,7 +188,7 @@ static int read_file(struct forward *f)
         path = of_name;
     }
     int r = path ? options_parse_file(f->options, path) : 0;
-    if (r == -ENOENT && !given && f->words.n)
+    if (r == -ENOENT && !given && (f->words.n || options_string(f->options, "target")))
         r = 0;
     if (r == -ENOENT)
         return log_error_errno(r, "Failed to open the configuration file %s: %m", path);

@@ -18,6 +18,7 @@ static const struct {
      "  listen                      receive events that VOD posts (normal callback); the default\n"
      "  pull                        take events from VOD's queue (reliable callback)\n"
      "  events                      look at recorded events, follow them\n"
+     "  forward                     hand recorded events on: to a service, a program, Kafka\n"
      "  settings                    show and change how VOD delivers events\n"
      "\n"
      "vodhook help COMMAND lists the options of the others, vodhook version prints the version."},

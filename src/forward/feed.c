@@ -7,6 +7,7 @@
 #include "forward/feed.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
@@ -30,7 +31,7 @@ struct feed {
     sd_event *loop; /* borrowed */
     char *path;     /* owned */
     struct inbox_reader *reader;
-    sd_event_source *watch; /* of the folder; NULL while it cannot be watched */
+    sd_event_source *folder, *log; /* watches; NULL while there is nothing to watch */
     int64_t look_at;
     unsigned looks; /* since something stirred */
     bool missing;
@@ -40,32 +41,54 @@ struct feed {
 
 /* --- Watching ------------------------------------------------------------------------------------------- */
 
-static int on_stir(sd_event_source *source, const struct inotify_event *e, void *userdata)
+static void stir(struct feed *f)
+{
+    f->looks = 0;
+    f->look_at = clock_now(CLOCK_MONOTONIC);
+}
+
+static int on_write(sd_event_source *source, const struct inotify_event *e, void *userdata)
+{
+    (void)source;
+    struct feed *f = userdata;
+    stir(f);
+    if (e->mask & IN_IGNORED)
+        f->log = sd_event_source_disable_unref(f->log);
+    return 0;
+}
+
+/* A file came into the folder; the folder itself may go. */
+static int on_file(sd_event_source *source, const struct inotify_event *e, void *userdata)
 {
     (void)source;
     struct feed *f = userdata;
     const char *name = strrchr(f->path, '/');
     name = name ? name + 1 : f->path;
     if (e->mask & (IN_IGNORED | IN_Q_OVERFLOW) || (e->len && strncmp(e->name, name, strlen(name)) == 0)) {
-        f->looks = 0;
-        f->look_at = clock_now(CLOCK_MONOTONIC);
+        f->log = sd_event_source_disable_unref(f->log); /* it may be another one by now */
+        stir(f);
     }
     if (e->mask & IN_IGNORED)
-        f->watch = sd_event_source_disable_unref(f->watch);
+        f->folder = sd_event_source_disable_unref(f->folder);
     return 0;
 }
 
+/* Of the folder only what comes into it: others may write there as much as they like. */
 static void watch(struct feed *f)
 {
-    if (f->watch)
+    if (f->folder && f->log)
         return;
-    cleanup_free char *folder = strdup(f->path);
+    cleanup_free char *folder = strdup(f->path), *log = NULL;
     char *slash = folder ? strrchr(folder, '/') : NULL;
     if (slash)
         slash[slash == folder] = '\0';
-    if (folder && sd_event_add_inotify(f->loop, &f->watch, slash ? folder : ".",
-                                       IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_ONLYDIR, on_stir, f) < 0)
-        f->watch = NULL;
+    if (folder && !f->folder &&
+        sd_event_add_inotify(f->loop, &f->folder, slash ? folder : ".", IN_CREATE | IN_MOVED_TO | IN_ONLYDIR,
+                             on_file, f) < 0)
+        f->folder = NULL;
+    if (!f->log && asprintf(&log, "%s-wal", f->path) >= 0 &&
+        sd_event_add_inotify(f->loop, &f->log, log, IN_MODIFY, on_write, f) < 0)
+        f->log = NULL;
 }
 
 static int64_t next_look(struct feed *f)
@@ -223,7 +246,8 @@ struct feed *feed_free(struct feed *f)
 {
     if (!f)
         return NULL;
-    sd_event_source_disable_unref(f->watch);
+    sd_event_source_disable_unref(f->folder);
+    sd_event_source_disable_unref(f->log);
     inbox_reader_free(f->reader);
     buffer_done(&f->summary);
     free(f->path);

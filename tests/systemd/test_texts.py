@@ -15,7 +15,7 @@ TABLES = [TREE / "src/command/table.c", *sorted((TREE / "src/command").glob("*_o
 COMPLETION = TREE / "systemd/bash-completion/vodhook"
 CATALOG = TREE / "systemd/vodhook.catalog"
 EXAMPLE = TREE / "systemd/vodhook.conf"
-COMMANDS = ["listen", "events", *(["pull", "settings"] if (TREE / "src/main_cloud.c").exists() else [])]
+COMMANDS = ["listen", "events", "forward", *(["pull", "settings"] if (TREE / "src/main_cloud.c").exists() else [])]
 
 
 def run(*command, **more):
@@ -111,7 +111,7 @@ def complete(*words):
 
 
 def test_completion_knows_the_commands():
-    assert complete("") == {"listen", "pull", "events", "settings", "help", "version"}
+    assert complete("") == {"listen", "pull", "events", "forward", "settings", "help", "version"}
     assert complete("ev") == {"events"}
 
 
@@ -171,8 +171,8 @@ def test_example_configuration_is_in_order(tmp_path):
 
 
 def settings():
-    """What may stand in the configuration file, from the table."""
-    rows = re.split(r"\{\.name = ", "".join(path.read_text() for path in TABLES))[1:]
+    """What may stand in the configuration file, from the tables but that of forward, which has a file for each target."""
+    rows = re.split(r"\{\.name = ", "".join(path.read_text() for path in TABLES if "forward" not in path.name))[1:]
     return {re.match(r'"([a-z-]+)"', row).group(1) for row in rows if ".argv_only" not in row}
 
 
