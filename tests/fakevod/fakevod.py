@@ -142,6 +142,8 @@ class FakeVod(Library):
             for event in events:
                 self.happen(event, ago)
                 name = event_id(event)
+                while name in self.queue:
+                    name += "+"  # another one with the same id
                 self.queue[name] = Queued(event, self.now())
                 ids.append(name)
             self.lock.notify_all()
