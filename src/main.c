@@ -18,6 +18,7 @@ static const struct {
     {"events", command_events},
     {"forward", command_external},
     {"settings", command_external},
+    {"reconcile", command_external},
 };
 /* clang-format on */
 

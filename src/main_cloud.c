@@ -5,13 +5,21 @@
 #include "base/log.h"
 #include "command/commands.h"
 
+static const struct {
+    const char *name;
+    enum exit_status (*run)(int argc, char *argv[]);
+} commands[] = {
+    {"pull", command_pull},
+    {"settings", command_settings},
+    {"reconcile", command_reconcile},
+};
+
 int main(int argc, char *argv[])
 {
     log_init("vodhook");
-    if (argc >= 2 && strcmp(argv[1], "pull") == 0)
-        return command_pull(argc - 1, argv + 1);
-    if (argc >= 2 && strcmp(argv[1], "settings") == 0)
-        return command_settings(argc - 1, argv + 1);
-    log_error("This is a part of vodhook: run vodhook pull or vodhook settings");
+    for (size_t i = 0; argc >= 2 && i < sizeof commands / sizeof *commands; i++)
+        if (strcmp(argv[1], commands[i].name) == 0)
+            return commands[i].run(argc - 1, argv + 1);
+    log_error("This is a part of vodhook: run vodhook pull, reconcile or settings");
     return EXIT_USAGE;
 }

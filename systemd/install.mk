@@ -12,7 +12,7 @@ COMPLETIONSDIR ?= $(or $(call dir_of,bash-completion,completionsdir),/usr/share/
 CONFIG         := /etc/vodhook.conf
 dir_of = $(shell $(PKG_CONFIG) --variable=$(2) $(1) 2>/dev/null)
 
-UNITS := $(notdir $(sort $(wildcard systemd/*.service systemd/*.socket)))
+UNITS := $(notdir $(sort $(wildcard systemd/*.service systemd/*.socket systemd/*.timer)))
 
 # mode:file:target of all that is installed but the configuration. The first program is the command, which runs the others.
 INSTALLED = 755:$(B)/vodhook:$(BINDIR)/vodhook \

@@ -5,13 +5,21 @@
 
 #include "base/options.h"
 
-enum command { COMMAND_LISTEN = 1, COMMAND_PULL = 2, COMMAND_EVENTS = 4, COMMAND_SETTINGS = 8 };
+enum command {
+    COMMAND_LISTEN = 1,
+    COMMAND_PULL = 2,
+    COMMAND_EVENTS = 4,
+    COMMAND_SETTINGS = 8,
+    COMMAND_RECONCILE = 16,
+    COMMAND_WAIT = 32,
+};
 
 /* Ends with NULL, each table with a row without a name. A name stands in more than one row where commands differ in
  * what it means. --help lists the options in this order. */
 extern const struct option_row *const option_tables[];
 
-extern const struct option_row listen_options[], pull_options[], events_options[], settings_options[];
+extern const struct option_row listen_options[], pull_options[], reconcile_options[], events_options[],
+    settings_options[];
 
 /* The units that rows are written in: bytes, milliseconds. */
 #define OPTION_MIB    INT64_C(1048576)

@@ -69,6 +69,12 @@ const char *inbox_reader_identity(const struct inbox_reader *r);
 int inbox_reader_has_task(struct inbox_reader *r, const char *task_id);
 int inbox_reader_has_upload(struct inbox_reader *r, const char *file_id);
 
+/* Whether an event with that digest is recorded, not counting the refused. Returns 1, 0 or a negative errno. */
+int inbox_reader_has_digest(struct inbox_reader *r, const uint8_t digest[DIGEST_SIZE]);
+
+/* The number that sink_inbox_remember() keeps by that name. Returns 1, 0 where there is none, or a negative errno. */
+int inbox_reader_recall(struct inbox_reader *r, const char *name, int64_t *ret);
+
 /* A task that an event says has begun and no event says has ended. */
 struct inbox_stuck {
     int64_t row, since;                   /* of that event; microseconds since 1970 */

@@ -20,3 +20,6 @@ int sink_inbox_new(const struct inbox_config *config, struct sink **ret);
  * the database, looks at the disk. To be called between transactions, when answers have left. Returns in how
  * many milliseconds it should be called again, whether or not anything arrives until then. */
 int sink_inbox_maintain(struct sink *sink);
+
+/* Keeps a number by name in the inbox (inbox_info), in a transaction. Returns 0 or a negative errno, said. */
+int sink_inbox_remember(struct sink *sink, const char *name, int64_t value);

@@ -33,3 +33,4 @@
 #define MESSAGE_FORWARD_DEAD    "197a4bc5fd4548b485e635b773f7bb66" /* an event is not tried any more */
 #define MESSAGE_FORWARD_LET_GO  "1d67fc0f5f3245869921fa1b6b113cff" /* events gone before they were handed on */
 #define MESSAGE_FORWARD_INBOX   "98757a1b01fe4b9bbcf80c9cf1efc844" /* another one in its place */
+#define MESSAGE_RECONCILED      "909ce552aef24b69896362c799e60ce1" /* a run of reconcile: what was missing */

@@ -1,14 +1,11 @@
 /* events.c: vodhook events: shows what the inbox holds, and follows it. */
 #include <errno.h>
-#include <grp.h>
 #include <inttypes.h>
 #include <poll.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -19,10 +16,9 @@
 #include "command/outputs.h"
 #include "command/setup.h"
 #include "inbox/reader.h"
+#include "open_inbox.h"
 #include "pager.h"
 #include "show.h"
-
-#define SERVICE_INBOX "/var/lib/vodhook/inbox.db"
 
 enum {
     WRITE_AT = 256 * 1024, /* bytes that are written together */
@@ -132,66 +128,6 @@ static int count(struct events *e)
     return r;
 }
 
-/* --- The inbox ----------------------------------------------------------------------------------------- */
-
-/* Without access to its folder nobody can see whether the file is there. */
-static char *find_inbox(const struct options *o)
-{
-    const char *given = options_string(o, "inbox");
-    if (given)
-        return strdup(given);
-    if (access(SERVICE_INBOX, F_OK) == 0 || errno == EACCES)
-        return strdup(SERVICE_INBOX);
-    return outputs_inbox_default();
-}
-
-/* Says which group may read what the caller may not. */
-static int say_group(const char *path)
-{
-    cleanup_free char *at = strdup(path);
-    struct stat st;
-    while (at && stat(at, &st) < 0) {
-        char *slash = strrchr(at, '/');
-        if (!slash || slash == at)
-            break;
-        *slash = 0;
-    }
-    if (!at || stat(at, &st) < 0 || !(st.st_mode & (S_ISDIR(st.st_mode) ? S_IXGRP : S_IRGRP)))
-        return log_error_errno(EACCES, "Failed to read the inbox %s: %m", path);
-    const struct group *group = getgrgid(st.st_gid);
-    const struct passwd *user = getpwuid(geteuid());
-    if (!group || !user)
-        return log_error_errno(EACCES, "Failed to read the inbox %s: %m; group %u may", path,
-                               (unsigned)st.st_gid);
-    return log_error_errno(
-        EACCES,
-        "Only members of group %s may read the inbox %s. 'sudo usermod -aG %s %s' makes you "
-        "one, from your next login on",
-        group->gr_name, path, group->gr_name, user->pw_name);
-}
-
-static int open_inbox(struct events *e, const char *path)
-{
-    const char *why;
-    int r = inbox_reader_open(path, &e->reader, &why);
-    switch (r) {
-    case 0:
-        return 0;
-    case -ENOENT:
-        return log_error_errno(
-            r, "There is no inbox %s yet: vodhook listen begins it. --inbox FILE names another", path);
-    case -EACCES:
-        return say_group(path);
-    case -EUCLEAN:
-        return log_error_errno(
-            r,
-            "The inbox %s is damaged, or another kind of file. To recover its events: sqlite3 %s .recover "
-            "| sqlite3 recovered.db",
-            path, path);
-    }
-    return log_error_errno(r, "Failed to read the inbox %s: %s", path, why ? why : strerror(-r));
-}
-
 /* --- The command --------------------------------------------------------------------------------------- */
 
 static int read_time(const struct options *o, const char *name, int64_t otherwise, int64_t *ret)
@@ -238,12 +174,7 @@ static int read_options(struct events *e, const struct options *o)
 
 static int run(struct events *e, const struct options *o)
 {
-    cleanup_free char *path = find_inbox(o);
-    if (!path)
-        return log_error_errno(EINVAL, "There is no place where an inbox would be: --inbox FILE names one");
-    if (strcmp(path, "none") == 0)
-        return log_error_errno(ENOENT, "There is no inbox: %s says so", options_origin(o, "inbox"));
-    int r = open_inbox(e, path);
+    int r = open_inbox(o, &e->reader);
     if (r < 0)
         return r;
     if (!e->follow && !options_flag(o, "count") && !options_flag(o, "no-pager"))
@@ -251,7 +182,7 @@ static int run(struct events *e, const struct options *o)
     r = options_flag(o, "count") ? count(e) : e->follow ? follow(e) : show_new(e);
     if (r == -EPIPE || stopped)
         return 0; /* the reader of stdout has seen enough */
-    return r < 0 ? log_error_errno(r, "Failed to show the inbox %s: %m", path) : 0;
+    return r < 0 ? log_error_errno(r, "Failed to show the inbox: %m") : 0;
 }
 
 enum exit_status command_events(int argc, char *argv[])

@@ -14,7 +14,7 @@ const struct option_row events_options[] = {
     {.name = "result", .type = OPTION_CHOICE, .choices = "ok failed pending unknown", .argv_only = true,
      .commands = COMMAND_EVENTS,
      .help = "with this result"},
-    {.name = "source", .type = OPTION_CHOICE, .choices = "push pull", .argv_only = true,
+    {.name = "source", .type = OPTION_CHOICE, .choices = "push pull reconcile", .argv_only = true,
      .commands = COMMAND_EVENTS,
      .help = "that came this way"},
     {.name = "since", .type = OPTION_STRING, .argument = "TIME", .argv_only = true,

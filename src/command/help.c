@@ -17,6 +17,7 @@ static const struct {
      "Commands:\n"
      "  listen                      receive events that VOD posts (normal callback); the default\n"
      "  pull                        take events from VOD's queue (reliable callback)\n"
+     "  reconcile                   fetch the events that never came from what the API still knows\n"
      "  events                      look at recorded events, follow them\n"
      "  forward                     hand recorded events on: to a service, a program, Kafka\n"
      "  settings                    show and change how VOD delivers events\n"
@@ -25,6 +26,10 @@ static const struct {
     {COMMAND_PULL, "vodhook pull [OPTION]...",
      "Takes the events of the reliable callback out of VOD's queue: pulls, records, and confirms what is "
      "recorded."},
+    {COMMAND_RECONCILE, "vodhook reconcile [OPTION]...",
+     "Compares the tasks and files that VOD's API knows with the inbox, and records what is missing as the\n"
+     "event that VOD would have sent. The key needs vod:DescribeTasks, vod:DescribeTaskDetail and\n"
+     "vod:SearchMedia."},
     {COMMAND_EVENTS, "vodhook events [OPTION]...", "Shows the events that were recorded, the oldest first."},
     {COMMAND_SETTINGS, "vodhook settings [OPTION]...",
      "Shows how VOD delivers events, and how many wait in its queue; with options, changes that.\n"

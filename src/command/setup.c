@@ -61,7 +61,8 @@ static int read_settings(enum command command, struct options *o)
     int r = read_config(command, o);
     if (r >= 0 && command == COMMAND_LISTEN)
         r = read_credentials(o);
-    return r >= 0 && command & (COMMAND_LISTEN | COMMAND_PULL) ? outputs_set_defaults(o) : r;
+    return r >= 0 && command & (COMMAND_LISTEN | COMMAND_PULL | COMMAND_RECONCILE) ? outputs_set_defaults(o)
+                                                                                   : r;
 }
 
 /* What the settings name has to be usable, too. */
@@ -73,7 +74,8 @@ static enum exit_status check_settings(enum command command, const struct option
         command & (COMMAND_LISTEN | COMMAND_SETTINGS) ? options_string(o, "sign-key-file") : NULL;
     if (file && secret_read(file, &key) < 0)
         return EXIT_CONFIGURATION;
-    file = command & (COMMAND_PULL | COMMAND_SETTINGS) ? options_string(o, "credentials") : NULL;
+    file = command & (COMMAND_PULL | COMMAND_SETTINGS | COMMAND_RECONCILE) ? options_string(o, "credentials")
+                                                                           : NULL;
     if (file && keys_read_file(file, &keys) < 0)
         return EXIT_CONFIGURATION;
     puts("The configuration is fine");
@@ -103,7 +105,7 @@ static bool read_all(enum command command, int argc, char *argv[], struct option
     *ret_status = EXIT_CONFIGURATION;
     if (read_settings(command, o) < 0)
         return false;
-    if (!(command & (COMMAND_LISTEN | COMMAND_PULL)) || outputs_check(o) >= 0)
+    if (!(command & (COMMAND_LISTEN | COMMAND_PULL | COMMAND_RECONCILE)) || outputs_check(o) >= 0)
         return true;
     *ret_status = options_is_from_command_line(o, "output") ? EXIT_USAGE : EXIT_CONFIGURATION;
     return false;

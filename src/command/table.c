@@ -5,8 +5,8 @@
 #include "cloud/endpoint.h"
 
 enum {
-    RECEIVING = COMMAND_LISTEN | COMMAND_PULL,
-    CALLING = COMMAND_PULL | COMMAND_SETTINGS, /* the cloud's API */
+    RECEIVING = COMMAND_LISTEN | COMMAND_PULL | COMMAND_RECONCILE,
+    CALLING = COMMAND_PULL | COMMAND_SETTINGS | COMMAND_RECONCILE, /* the cloud's API */
     EVERY = -1,
 };
 
@@ -72,5 +72,5 @@ static const struct option_row shared_options[] = {
 /* clang-format on */
 
 const struct option_row *const option_tables[] = {
-    listen_options, pull_options, events_options, settings_options, shared_options, NULL,
+    listen_options, pull_options, reconcile_options, events_options, settings_options, shared_options, NULL,
 };

@@ -466,6 +466,14 @@ const char *inbox_reader_identity(const struct inbox_reader *r)
     return r->identity[0] ? r->identity : NULL;
 }
 
+/* Ends a query of one row. Returns 1 where there was one, 0, or a negative errno. */
+static int finish(struct inbox_reader *r, sqlite3_stmt *s, int rc)
+{
+    int result = rc == SQLITE_ROW ? 1 : rc == SQLITE_DONE ? 0 : error_of(r, rc);
+    sqlite3_finalize(s);
+    return result;
+}
+
 /* Whether the query, which has one parameter, finds a row. */
 static int has(struct inbox_reader *r, const char *sql, const char *parameter)
 {
@@ -473,11 +481,7 @@ static int has(struct inbox_reader *r, const char *sql, const char *parameter)
     int rc = sqlite3_prepare_v2(r->db, sql, -1, &s, NULL);
     if (rc == SQLITE_OK)
         rc = sqlite3_bind_text(s, 1, parameter, -1, SQLITE_STATIC);
-    if (rc == SQLITE_OK)
-        rc = sqlite3_step(s);
-    int result = rc == SQLITE_ROW ? 1 : rc == SQLITE_DONE ? 0 : error_of(r, rc);
-    sqlite3_finalize(s);
-    return result;
+    return finish(r, s, rc == SQLITE_OK ? sqlite3_step(s) : rc);
 }
 
 int inbox_reader_has_task(struct inbox_reader *r, const char *task_id)
@@ -497,6 +501,29 @@ int inbox_reader_has_upload(struct inbox_reader *r, const char *file_id)
                "SELECT 1 FROM event WHERE type = ?1 AND trust <> 'refused' AND source <> 'reconcile'"
                " ORDER BY received DESC LIMIT 1",
                "NewFileUpload");
+}
+
+int inbox_reader_has_digest(struct inbox_reader *r, const uint8_t digest[DIGEST_SIZE])
+{
+    sqlite3_stmt *s = NULL;
+    int rc = sqlite3_prepare_v2(r->db, "SELECT 1 FROM event WHERE digest = ?1 AND trust <> 'refused'", -1, &s,
+                                NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_bind_blob(s, 1, digest, DIGEST_SIZE, SQLITE_STATIC);
+    return finish(r, s, rc == SQLITE_OK ? sqlite3_step(s) : rc);
+}
+
+int inbox_reader_recall(struct inbox_reader *r, const char *name, int64_t *ret)
+{
+    sqlite3_stmt *s = NULL;
+    if (r->schema < 2)
+        return 0;
+    int rc = sqlite3_prepare_v2(r->db, "SELECT value FROM inbox_info WHERE name = ?1", -1, &s, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_bind_text(s, 1, name, -1, SQLITE_STATIC);
+    if (rc == SQLITE_OK && (rc = sqlite3_step(s)) == SQLITE_ROW)
+        *ret = sqlite3_column_int64(s, 0);
+    return finish(r, s, rc);
 }
 
 int inbox_reader_stuck(struct inbox_reader *r, int64_t before)

@@ -276,6 +276,17 @@ static int inbox_confirmed(struct sink *sink, const int64_t *rows, size_t n)
     return result == INBOX_OK ? 0 : failed(i, result);
 }
 
+int sink_inbox_remember(struct sink *sink, const char *name, int64_t value)
+{
+    struct inbox *i = (struct inbox *)sink;
+    int result = begin(i);
+    if (result == INBOX_OK)
+        result = store_remember(&i->store, name, value);
+    if (result == INBOX_OK)
+        result = database_commit(&i->db);
+    return result == INBOX_OK ? 0 : failed(i, result);
+}
+
 /* --- Chores -------------------------------------------------------------------------------------------- */
 
 /* A lock of another's is no trouble here. */

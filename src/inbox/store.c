@@ -64,6 +64,7 @@ static const char *const statements[STORE_STATEMENTS] = {
         " WHERE task_id = ?2 AND trust <> 'refused' AND " INBOX_IS_FINAL " LIMIT 1)"
         " WHERE NOT EXISTS (SELECT 1 FROM event_began WHERE task_id = ?2)",
     [STORE_END_TASK] = "UPDATE event_began SET ended = ?1 WHERE task_id = ?2 AND ended IS NULL",
+    [STORE_REMEMBER] = "INSERT OR REPLACE INTO inbox_info (name, value) VALUES (?1, ?2)",
     [STORE_CONFIRM] = "UPDATE event SET confirmed = 1 WHERE id = ?1 AND confirmed = 0",
 };
 
@@ -373,4 +374,11 @@ int store_confirm(struct store *s, const int64_t *rows, size_t n)
         result = run(s, STORE_CONFIRM);
     }
     return result;
+}
+
+int store_remember(struct store *s, const char *name, int64_t value)
+{
+    bind_text(s->statements[STORE_REMEMBER], 1, name);
+    sqlite3_bind_int64(s->statements[STORE_REMEMBER], 2, value);
+    return run(s, STORE_REMEMBER);
 }

@@ -19,6 +19,7 @@ enum store_statement {
     STORE_BEGIN_TASK, /* that a status tells of, unless it has begun already */
     STORE_END_TASK,
     STORE_CONFIRM,
+    STORE_REMEMBER, /* a number by its name */
     STORE_STATEMENTS,
 };
 
@@ -51,3 +52,6 @@ int store_put(struct store *s, struct record *r);
 
 /* Notes in the open transaction that VOD has taken the confirmation of these rows. */
 int store_confirm(struct store *s, const int64_t *rows, size_t n);
+
+/* Keeps a number by its name in the open transaction. */
+int store_remember(struct store *s, const char *name, int64_t value);

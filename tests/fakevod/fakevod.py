@@ -425,7 +425,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 def event_id(event):
     for key, payload in event.items():
         if isinstance(payload, dict):
-            return payload.get("FileId") or payload.get("TaskId") or payload["CastId"]
+            return payload.get("TaskId") or payload.get("FileId") or payload["CastId"]
     raise ValueError("an event without a payload")
 
 

@@ -41,7 +41,7 @@ def expected(prefix):
     if (TREE / "src/main_cloud.c").exists():
         files.add(f"{prefix}/libexec/vodhook/vodhook-cloud")
     if (TREE / "systemd/vodhook-pull.service").exists():
-        files.add(f"{UNITDIR}/vodhook-pull.service")
+        files |= {f"{UNITDIR}/vodhook-{name}" for name in ("pull.service", "reconcile.service", "reconcile.timer")}
     return sorted(files)
 
 
@@ -87,7 +87,8 @@ def analyze(*arguments):
     return subprocess.run(["systemd-analyze", *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
-@pytest.mark.parametrize("unit, tenths", [("vodhook.service", 3), ("vodhook-pull.service", 11)])
+@pytest.mark.parametrize("unit, tenths", [("vodhook.service", 3), ("vodhook-pull.service", 11),
+                                          ("vodhook-reconcile.service", 11)])
 def test_exposure(stage, unit, tenths):
     path = stage / UNITDIR / unit
     if not path.exists():

@@ -15,7 +15,7 @@ TABLES = [TREE / "src/command/table.c", *sorted((TREE / "src/command").glob("*_o
 COMPLETION = TREE / "systemd/bash-completion/vodhook"
 CATALOG = TREE / "systemd/vodhook.catalog"
 EXAMPLE = TREE / "systemd/vodhook.conf"
-COMMANDS = ["listen", "events", "forward", *(["pull", "settings"] if (TREE / "src/main_cloud.c").exists() else [])]
+COMMANDS = ["listen", "events", "forward", *(["reconcile", "pull", "settings"] if (TREE / "src/main_cloud.c").exists() else [])]
 
 
 def run(*command, **more):
@@ -111,7 +111,7 @@ def complete(*words):
 
 
 def test_completion_knows_the_commands():
-    assert complete("") == {"listen", "pull", "events", "forward", "settings", "help", "version"}
+    assert complete("") == {"listen", "pull", "reconcile", "events", "forward", "settings", "help", "version"}
     assert complete("ev") == {"events"}
 
 
