@@ -130,7 +130,7 @@ def test_every_tenth_pushed_event_is_lost_and_comes_late(vod, reconcile, start):
 def all_ids(reconcile):
     done = subprocess.run([harness.PROGRAM, "events", "--output", "json", "--inbox", reconcile.inbox, "--config", os.devnull],
                           env=reconcile.environment, capture_output=True, text=True, timeout=60, check=True)
-    return [json.loads(line).get("id") for line in done.stdout.splitlines()]
+    return [json.loads(line)["id"] for line in done.stdout.splitlines()]
 
 
 def test_a_queue_is_lost_and_comes_late(vod, reconcile):
