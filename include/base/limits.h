@@ -47,5 +47,6 @@ enum {
 #define DRAIN_QUIET INT64_C(1000000)
 #define DRAIN_LASTS INT64_C(4500000)
 
-/* The time for requests that a client had sent before it ended its side. */
-#define ENDED_LASTS INT64_C(50000)
+/* When a kept connection is looked at: whether its client has ended its side, which libmicrohttpd does not notice
+ * where that came with a request. A busy connection is never looked at, which saves a system call a request. */
+#define KEPT_LASTS INT64_C(50000)

@@ -12,8 +12,8 @@
 enum connection_state {
     CONNECTION_SILENT,    /* accepted; has not sent a byte */
     CONNECTION_LINE,      /* its first request line is not complete */
-    CONNECTION_KEPT,      /* answered; the next request line is not complete */
-    CONNECTION_ENDED,     /* the same, and the client ended its side */
+    CONNECTION_KEPT,      /* answered a moment ago; the next request line is not complete */
+    CONNECTION_IDLE,      /* the same for longer, and the client has not ended its side */
     CONNECTION_READING,   /* from the request line to the last byte of the body */
     CONNECTION_COMPLETE,  /* the request is complete and waits for room in a round */
     CONNECTION_PUT,       /* the next commit records it */
@@ -65,8 +65,9 @@ void connections_init(struct connections *all, int64_t request_timeout, int64_t 
 void connections_add(struct connections *all, struct connection *c, int64_t now);
 void connections_remove(struct connections *all, struct connection *c);
 
+/* since: when the state began, now as a rule; not before that of the one that entered it last. */
 void connection_enter(struct connections *all, struct connection *c, enum connection_state state,
-                      int64_t now);
+                      int64_t since);
 
 /* The one without a complete request that has been in its state for the longest time, or NULL. */
 struct connection *connections_oldest_unfinished(const struct connections *all);

@@ -3,7 +3,7 @@
 
 #include "base/limits.h"
 
-enum deadline { DEADLINE_NONE, DEADLINE_REQUEST, DEADLINE_IDLE, DEADLINE_ENDED };
+enum deadline { DEADLINE_NONE, DEADLINE_REQUEST, DEADLINE_IDLE, DEADLINE_KEPT };
 
 /* unfinished: may be closed to make room for a new connection. A held event has a time limit of its own, see
  * HOLD_LASTS. */
@@ -12,7 +12,7 @@ static const struct {
     bool unfinished;
 } states[CONNECTION_STATES] = {
     [CONNECTION_SILENT] = {DEADLINE_REQUEST, true},  [CONNECTION_LINE] = {DEADLINE_REQUEST, true},
-    [CONNECTION_KEPT] = {DEADLINE_IDLE, true},       [CONNECTION_ENDED] = {DEADLINE_ENDED, true},
+    [CONNECTION_KEPT] = {DEADLINE_KEPT, true},       [CONNECTION_IDLE] = {DEADLINE_IDLE, true},
     [CONNECTION_READING] = {DEADLINE_REQUEST, true}, [CONNECTION_RECORDED] = {DEADLINE_REQUEST, false},
     [CONNECTION_LOST] = {DEADLINE_REQUEST, false},   [CONNECTION_ANSWERING] = {DEADLINE_REQUEST, false},
 };
@@ -20,7 +20,7 @@ static const struct {
 void connections_init(struct connections *all, int64_t request_timeout, int64_t idle_timeout)
 {
     const int64_t lasts[] = {
-        [DEADLINE_REQUEST] = request_timeout, [DEADLINE_IDLE] = idle_timeout, [DEADLINE_ENDED] = ENDED_LASTS};
+        [DEADLINE_REQUEST] = request_timeout, [DEADLINE_IDLE] = idle_timeout, [DEADLINE_KEPT] = KEPT_LASTS};
     *all = (struct connections){0};
     for (int s = 0; s < CONNECTION_STATES; s++) {
         TAILQ_INIT(&all->list[s]);
@@ -29,10 +29,10 @@ void connections_init(struct connections *all, int64_t request_timeout, int64_t 
 }
 
 static void connection_insert(struct connections *all, struct connection *c, enum connection_state state,
-                              int64_t now)
+                              int64_t since)
 {
     c->state = state;
-    c->since = now;
+    c->since = since;
     TAILQ_INSERT_TAIL(&all->list[state], c, entry);
     ++*(state == CONNECTION_CUT ? &all->n_cut : &all->n);
 }
@@ -48,10 +48,11 @@ void connections_remove(struct connections *all, struct connection *c)
     --*(c->state == CONNECTION_CUT ? &all->n_cut : &all->n);
 }
 
-void connection_enter(struct connections *all, struct connection *c, enum connection_state state, int64_t now)
+void connection_enter(struct connections *all, struct connection *c, enum connection_state state,
+                      int64_t since)
 {
     connections_remove(all, c);
-    connection_insert(all, c, state, now);
+    connection_insert(all, c, state, since);
 }
 
 struct connection *connections_oldest_unfinished(const struct connections *all)

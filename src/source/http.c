@@ -3,7 +3,7 @@
  *
  * The life of a connection (connection.h has the states, connection.c their deadlines):
  *
- *   SILENT ─► LINE ─► READING ─► COMPLETE ─► PUT ─► RECORDED ─► ANSWERING ─► KEPT or ENDED ─► READING …
+ *   SILENT ─► LINE ─► READING ─► COMPLETE ─► PUT ─► RECORDED ─► ANSWERING ─► KEPT ─► IDLE ─► READING …
  *                                               ├► HELD ─► SUSPENDED ─► RECORDED
  *                                               └────────────────└───► LOST
  *   from every state ─► CUT
@@ -51,7 +51,7 @@
 #endif
 
 enum {
-    POOL_BESIDE_HEAD = 8192, /* of a connection's pool, what the library needs beside the request's head */
+    POOL_BESIDE_HEAD = 1024, /* of a connection's pool, what the library needs beside the request's head */
     TOLERANT = -1, /* as the library can be: from 1.0 on it would refuse what lacks a Host, for instance */
     TLS_HANDSHAKE = 0x16, /* the first byte of a TLS connection (RFC 8446, 5.1) */
     ACCURACY = 10000,     /* microseconds that a timer may come late: deadlines are seconds */
@@ -115,7 +115,10 @@ static int on_deadline(sd_event_source *timer, uint64_t usec, void *userdata)
     struct connection *c;
     int64_t next;
     while ((c = connections_expired(&h->connections, http_now(h), &next)))
-        cut(h, c, "it took too long");
+        if (c->state == CONNECTION_KEPT && !http_client_ended(c))
+            connection_enter(&h->connections, c, CONNECTION_IDLE, c->since);
+        else
+            cut(h, c, "it took too long");
     h->deadline = next;
     if (next != INT64_MAX)
         timer_arm(timer, next);
@@ -422,7 +425,7 @@ static int on_drain_quiet(sd_event_source *timer, uint64_t usec, void *userdata)
     struct http *h = userdata;
     struct connection *c, *after;
     const enum connection_state quiet[] = {CONNECTION_SILENT, CONNECTION_LINE, CONNECTION_KEPT,
-                                           CONNECTION_ENDED};
+                                           CONNECTION_IDLE};
     for (size_t i = 0; i < sizeof quiet / sizeof *quiet; i++)
         TAILQ_FOREACH_SAFE(c, &h->connections.list[quiet[i]], entry, after)
             cut(h, c, "the program ends");

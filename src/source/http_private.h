@@ -58,6 +58,7 @@ void http_closed(struct http *h, struct connection *c);
 int http_record(struct http *h, struct connection *c, bool again);
 void http_explain(struct http *h, struct connection *c, const char *why);
 void http_lost(struct http *h, struct connection *c);
+bool http_client_ended(const struct connection *c);
 int http_answers_new(struct http *h);
 void http_answers_free(struct http *h);
 

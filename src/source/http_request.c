@@ -345,7 +345,7 @@ void http_lost(struct http *h, struct connection *c)
 }
 
 /* Whether the client has ended its side, and everything it sent before was read. */
-static bool client_ended(const struct connection *c)
+bool http_client_ended(const struct connection *c)
 {
     char byte;
     return recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
@@ -354,8 +354,9 @@ static bool client_ended(const struct connection *c)
 /* A kept connection that is closed in the round of its last answer was not to be kept. */
 static void connection_closed(struct http *h, struct connection *c)
 {
-    bool kept = c->state == CONNECTION_KEPT && c->since < http_now(h);
-    bool ended = (c->state == CONNECTION_LINE || c->state == CONNECTION_READING || kept) && client_ended(c);
+    bool kept = (c->state == CONNECTION_KEPT && c->since < http_now(h)) || c->state == CONNECTION_IDLE;
+    bool ended =
+        (c->state == CONNECTION_LINE || c->state == CONNECTION_READING || kept) && http_client_ended(c);
     if (kept && !ended)
         http_enter(h, c, CONNECTION_LINE);
     http_explain(h, c, ended ? "the client ended it" : "libmicrohttpd refused it");
@@ -375,14 +376,13 @@ void http_on_connection(void *cls, struct MHD_Connection *mhd, void **context,
     }
 }
 
-/* The library does not notice that a client ended its side together with its request, and would wait. */
 void http_on_completed(void *cls, struct MHD_Connection *mhd, void **context,
                        enum MHD_RequestTerminationCode how)
 {
     (void)mhd;
     struct connection *c = *context;
     if (c && c->state == CONNECTION_ANSWERING && how == MHD_REQUEST_TERMINATED_COMPLETED_OK)
-        http_enter(cls, c, client_ended(c) ? CONNECTION_ENDED : CONNECTION_KEPT);
+        http_enter(cls, c, CONNECTION_KEPT);
 }
 
 /* What the library says of a connection that ended is said in a better way when it closes; of a unix socket it

@@ -42,7 +42,7 @@ static void test_deadlines(void **state)
     assert_expired(115, &c[1], 119);
     connection_enter(&all, &c[0], CONNECTION_SUSPENDED, 118);
     assert_expired(1000, NULL, INT64_MAX);
-    connection_enter(&all, &c[0], CONNECTION_KEPT, 1000);
+    connection_enter(&all, &c[0], CONNECTION_IDLE, 1000);
     assert_expired(1059, NULL, 1060);
     assert_expired(1060, &c[0], INT64_MAX);
 }
