@@ -57,9 +57,8 @@ struct connections {
     size_t n_cut;
 };
 
-/* The times are what a request line, and again the rest of a request, may take, and how long a kept connection
- * may be idle. */
-void connections_init(struct connections *all, int64_t request_timeout, int64_t idle_timeout);
+/* The time is what a request line, and again the rest of a request, may take. */
+void connections_init(struct connections *all, int64_t request_timeout);
 
 /* Adds one that was just accepted, as silent. */
 void connections_add(struct connections *all, struct connection *c, int64_t now);

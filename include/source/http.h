@@ -10,10 +10,10 @@
 typedef struct sd_event sd_event;
 
 struct http_config {
-    struct slice path; /* the request target that counts as VOD's, query aside; data NULL for any */
-    size_t max_body, max_memory, max_head; /* bytes; see body.h; the head is request line and fields */
-    size_t max_connections;                /* over all sockets */
-    int64_t request_timeout, idle_timeout; /* microseconds */
+    struct slice path;       /* the request target that counts as VOD's, query aside; data NULL for any */
+    size_t max_memory;       /* bytes; see body.h */
+    size_t max_connections;  /* over all sockets */
+    int64_t request_timeout; /* microseconds: for a request line, and again for the rest of a request */
 };
 
 struct http_stats {

@@ -125,7 +125,7 @@ static int read_sign_key(struct listen *l, const struct options *o)
 static int make_intake(struct listen *l, const struct options *o)
 {
     double lines = (double)options_number(o, "log-requests");
-    rate_limit_init(&l->requests, "requests that are no events", lines, lines * LIMIT_BURST);
+    rate_limit_init(&l->requests, "requests that are refused or no events", lines, lines * LIMIT_BURST);
     rate_limit_init(&l->unreadable, "unreadable requests", LIMIT_LINES_UNREADABLE, LIMIT_LINES_UNREADABLE);
     struct intake_config config = {
         .sign_key = secret_slice(&l->sign_key),
@@ -140,12 +140,9 @@ static int make_http(struct listen *l, const struct options *o)
 {
     struct http_config config = {
         .path = slice_of(options_string(o, "path")),
-        .max_body = LIMIT_BODY,
         .max_memory = (size_t)options_number(o, "max-memory"),
-        .max_head = LIMIT_HEAD,
         .max_connections = raise_descriptor_limit((size_t)options_number(o, "max-connections")),
         .request_timeout = options_number(o, "request-timeout") * 1000,
-        .idle_timeout = IDLE_LASTS,
     };
     int r =
         http_new(&config, service_loop(l->service), l->intake, l->outputs.recorder, &l->requests, &l->http);

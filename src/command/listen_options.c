@@ -42,11 +42,11 @@ const struct option_row listen_options[] = {
 
     {.name = "log-requests", .type = OPTION_COUNT, .argument = "N", .initial = "20", .least = 0,
      .most = 1000000, .commands = COMMAND_LISTEN, .heading = "Limits",
-     .help = "lines a second about requests that are not events, ten times as many in one burst; the others are "
-             "counted"},
+     .help = "lines a second about requests that are refused or not events, ten times as many in one burst; the "
+             "others are counted"},
     {.name = "max-memory", .type = OPTION_SIZE, .argument = "BYTES", .initial = "64M", .least = OPTION_MIB,
      .most = (OPTION_MIB << 20), .commands = COMMAND_LISTEN,
-     .help = "memory for all bodies under way; past it a body over 64K is cut and flagged"},
+     .help = "memory for bodies over 64K under way; past it the connection is closed without an answer"},
     {.name = "max-connections", .type = OPTION_COUNT, .argument = "N", .initial = "1024", .least = 1,
      .most = 1000000, .commands = COMMAND_LISTEN,
      .help = "for a new one the oldest without a complete request is closed"},

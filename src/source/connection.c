@@ -17,10 +17,10 @@ static const struct {
     [CONNECTION_LOST] = {DEADLINE_REQUEST, false},   [CONNECTION_ANSWERING] = {DEADLINE_REQUEST, false},
 };
 
-void connections_init(struct connections *all, int64_t request_timeout, int64_t idle_timeout)
+void connections_init(struct connections *all, int64_t request_timeout)
 {
     const int64_t lasts[] = {
-        [DEADLINE_REQUEST] = request_timeout, [DEADLINE_IDLE] = idle_timeout, [DEADLINE_KEPT] = KEPT_LASTS};
+        [DEADLINE_REQUEST] = request_timeout, [DEADLINE_IDLE] = IDLE_LASTS, [DEADLINE_KEPT] = KEPT_LASTS};
     *all = (struct connections){0};
     for (int s = 0; s < CONNECTION_STATES; s++) {
         TAILQ_INIT(&all->list[s]);

@@ -487,7 +487,7 @@ static int start_daemon(struct http *h)
         http_on_connection, h, MHD_OPTION_NOTIFY_COMPLETED, http_on_completed, h, MHD_OPTION_URI_LOG_CALLBACK,
         http_on_target, h, MHD_OPTION_CONNECTION_LIMIT,
         (unsigned)(h->config.max_connections + 2 * CONNECTIONS_BEYOND), MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        h->config.max_head + POOL_BESIDE_HEAD, MHD_OPTION_STRICT_FOR_CLIENT, TOLERANT, MHD_OPTION_END);
+        (size_t)(LIMIT_HEAD + POOL_BESIDE_HEAD), MHD_OPTION_STRICT_FOR_CLIENT, TOLERANT, MHD_OPTION_END);
     if (!h->daemon)
         return log_error_errno(EIO, "libmicrohttpd does not start");
     const union MHD_DaemonInfo *info = MHD_get_daemon_info(h->daemon, MHD_DAEMON_INFO_EPOLL_FD);
@@ -532,7 +532,7 @@ int http_new(const struct http_config *config, sd_event *loop, struct intake *in
     h->strangers = strangers;
     h->deadline = INT64_MAX;
     h->limits.max_memory = config->max_memory;
-    connections_init(&h->connections, config->request_timeout, config->idle_timeout);
+    connections_init(&h->connections, config->request_timeout);
     int r = http_answers_new(h);
     if (r >= 0)
         r = add_sources(h);

@@ -229,7 +229,7 @@ static enum MHD_Result complete(struct http *h, struct connection *c)
 static enum MHD_Result collect(struct http *h, struct connection *c, const char *data, size_t *size)
 {
     char why[128];
-    switch (body_append(&c->body, &h->limits, c->right_path ? h->config.max_body : BODY_HEAD, data, *size)) {
+    switch (body_append(&c->body, &h->limits, c->right_path ? LIMIT_BODY : BODY_HEAD, data, *size)) {
     case BODY_TAKEN:
         *size = 0;
         return MHD_YES;
@@ -389,10 +389,13 @@ void http_on_completed(void *cls, struct MHD_Connection *mhd, void **context,
  * complains at each answer. */
 void http_on_log(void *cls, const char *format, va_list ap)
 {
-    static const char *const dropped[] = {
-        "Connection socket is closed",         "Socket has been disconnected",
-        "Connection was closed by remote",     "Failed to send",
-        "Application reported internal error", "Setting %s option to"};
+    static const char *const dropped[] = {"Connection socket is closed",
+                                          "Socket has been disconnected",
+                                          "Connection was closed by remote",
+                                          "Failed to send",
+                                          "Application reported internal error",
+                                          "Setting %s option to",
+                                          "Failed to push the data"};
     for (size_t i = 0; i < sizeof dropped / sizeof *dropped; i++)
         if (strncmp(format, dropped[i], strlen(dropped[i])) == 0)
             return;

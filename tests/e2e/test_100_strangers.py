@@ -6,7 +6,7 @@ import time
 
 from harness import FILE_ID, request, upload
 
-LEFT_OUT = r"(\d+) requests that are no events were left out of the log in the last \d+\.\d s"
+LEFT_OUT = r"(\d+) requests that are refused or no events were left out of the log in the last \d+\.\d s"
 
 
 def left_out(vodhook, pattern, expected):

@@ -221,12 +221,12 @@ def test_secrets_that_others_can_read_are_warned_of(start, config, tmp_path):
     path = config(f"path = {SECRET}\n")
     os.chmod(path, 0o644)
     vodhook = start(config=path)
-    assert any("chmod o-r" in line for line in vodhook.err.seen)
+    assert any("chmod" in line for line in vodhook.err.seen)
     key = tmp_path / "open-key"
     key.write_text(KEY)
     key.chmod(0o644)
     vodhook = start(f"--sign-key-file={key}")
-    assert any("chmod o-r" in line for line in vodhook.err.seen)
+    assert any("chmod" in line for line in vodhook.err.seen)
 
 
 def test_the_file_id_is_there_for_refused_events(start, key_file):
