@@ -19,6 +19,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "inbox/schema.h"
 #include "inboxes.h"
 
 static const int64_t SECOND = 1000000;
@@ -583,6 +584,46 @@ static void what_is_no_inbox_is_left_alone(void **state)
     assert_int_equal(sink_inbox_new(&wrong, &s), -EINVAL);
 }
 
+/* As version 0.1 left it. */
+static void an_inbox_of_the_first_version_is_brought_up_to_date(void **state)
+{
+    (void)state;
+    static const char *const steps[] = INBOX_SCHEMA_STEPS;
+    static const char rows_then[] =
+        "PRAGMA journal_mode=WAL; PRAGMA application_id=1448035400; PRAGMA user_version=1;"
+        "INSERT INTO event (received, source, trust, type, task_id, status, result, digest, last_seen, body) "
+        "VALUES"
+        " (1, 'push', 'unchecked', 'NewFileUpload', NULL, NULL, 'ok', x'01', 1,"
+        "  CAST('{\"FileUploadEvent\":{\"FileId\":\"1\",\"ProcedureTaskId\":\"p-1\"}}' AS BLOB)),"
+        " (2, 'push', 'unchecked', 'ProcedureStateChanged', 'p-1', 'FINISH', 'failed', x'02', 2, x'7B'),"
+        " (3, 'push', 'unchecked', 'NewFileUpload', NULL, NULL, 'ok', x'03', 3,"
+        "  CAST('{\"FileUploadEvent\":{\"FileId\":\"2\",\"ReviewAudioVideoTaskId\":\"r-2\"}}' AS BLOB)),"
+        " (4, 'push', 'unchecked', 'NewFileUpload', NULL, NULL, 'ok', x'04', 4, x'7BFF');";
+    sqlite3 *old;
+    sink = sink_free(sink);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(sqlite3_open(path, &old), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(old, steps[0], NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(old, rows_then, NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sink_inbox_new(&config, &sink), 0); /* while another program has it open */
+    assert_string_equal(
+        ask("SELECT group_concat(event_id || task_id || ifnull(ended, '-')) FROM event_began"),
+        "1p-12,3r-2-");
+    assert_string_equal(ask("SELECT count(*), sum(length(body)) FROM event"), "4|126");
+    assert_string_equal(ask("SELECT length(value) FROM inbox_info WHERE name = 'uuid'"), "32");
+    assert_int_equal(
+        sqlite3_exec(old,
+                     "INSERT INTO event (received, source, trust, digest, last_seen, body) VALUES (5, 'push',"
+                     " 'unchecked', x'05', 5, ''); DELETE FROM event WHERE id = 1",
+                     NULL, NULL, NULL),
+        SQLITE_OK);
+    sqlite3_close(old);
+    deliver(pushed, UPLOAD("3"));
+    maintain();
+    assert_string_equal(ask("SELECT count(*), (SELECT count(*) FROM event_began) FROM event"), "5|1");
+    assert_string_equal(ask("PRAGMA integrity_check"), "ok");
+}
+
 static void only_owner_and_group_may_read(void **state)
 {
     (void)state;
@@ -749,6 +790,7 @@ int main(void)
         TEST(a_file_that_is_taken_away_is_begun_anew),
         TEST(a_damaged_file_is_set_aside),
         TEST(what_is_no_inbox_is_left_alone),
+        TEST(an_inbox_of_the_first_version_is_brought_up_to_date),
         TEST(only_owner_and_group_may_read),
         TEST(little_room_is_said_early),
         TEST(two_writers_share_it),
