@@ -1,6 +1,6 @@
-/* json.h: one pass over a text says whether it is JSON (RFC 8259) and leaves an array of its values, which all
- * else walks. cJSON accepts much that is no JSON, and keeps numbers as doubles; so what is valid is decided
- * here, and what is logged and kept are the bytes themselves. */
+/* json.h: one pass over a text says whether it is JSON (RFC 8259) and leaves an array of its values, which every
+ * other reader walks. cJSON accepts much that JSON does not allow, and keeps numbers as doubles: so this pass
+ * decides whether a text is valid, and the program logs and keeps the bytes themselves. */
 #pragma once
 
 #include <stdbool.h>
@@ -13,7 +13,7 @@ enum {
     JSON_DEPTH_MAX = 500, /* deeper text is refused: cJSON ends at 1,000, readers of the output sooner */
 };
 
-/* What the pass saw. A node has those of its own characters, the text has those of all nodes. */
+/* What the pass saw. A node has the flags of its characters, the text has those of all nodes. */
 enum json_flags {
     JSON_BAD_UTF8 = 1 << 0,    /* bytes in a string that are no UTF-8 */
     JSON_RAW_CONTROL = 1 << 1, /* an unescaped control character in a string, NUL included */

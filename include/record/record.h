@@ -37,7 +37,7 @@ struct record {
     bool quiet;         /* one of too many: counted, and seen by the required sink only */
     const struct event *event;    /* RECORD_EVENT only, else NULL */
     const struct json *json;      /* RECORD_EVENT only: of body, valid */
-    uint8_t digest[DIGEST_SIZE];  /* of an event and of what is unreadable, else zeros */
+    uint8_t digest[DIGEST_SIZE];  /* of an event or an unreadable body, else zeros */
     struct slice body;            /* as it arrived */
     uint64_t body_bytes;          /* how many arrived; more than body.len when truncated */
     struct slice method, target;  /* push only; the target is masked already where it holds the secret path */

@@ -2,7 +2,6 @@
  * alike is read alike. Source of the names: API model of vod 2018-07-17, and the pages of the legacy format.
  */
 #include <stddef.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -65,18 +64,20 @@ static const char *text_at(struct payload *p, const cJSON *object, const char *p
     return NULL;
 }
 
-/* The node at a path, which is known to be there. */
-static uint32_t node_at(const struct json *j, uint32_t node, const char *path)
+/* The node at a path, which is known to be there: nodes and tree stand in the same order. */
+static uint32_t node_at(const struct payload *p, const char *path)
 {
+    const cJSON *value = p->root;
+    uint32_t node = p->node;
     for (; !at_end(path); path = next_name(path)) {
-        char upper[64], lower[64];
-        snprintf(upper, sizeof upper, "%.*s", (int)strcspn(path, ". "), path);
-        snprintf(lower, sizeof lower, "%c%s", upper[0] | 0x20, upper + 1);
-        node += json_kind(j, node) == '[';
-        uint32_t member = node + 1;
-        while (!json_is(j, member, upper) && !json_is(j, member, lower))
-            member = j->nodes[member].next;
-        node = member + 1;
+        if (cJSON_IsArray(value)) {
+            value = value->child;
+            node++;
+        }
+        node++; /* the first name */
+        for (value = value->child; !decode_name_is(value->string, path); value = value->next)
+            node = p->json->nodes[node].next;
+        node++;
     }
     return node;
 }
@@ -91,7 +92,7 @@ static const char *number_at(struct payload *p, const char *paths)
             continue;
         if (!cJSON_IsNumber(value) || value->valuedouble == value->valueint)
             return json_is_number(slice_of(text)) ? text : NULL;
-        struct slice digits = json_raw(p->json, node_at(p->json, p->node, paths));
+        struct slice digits = json_raw(p->json, node_at(p, paths));
         char *copy = arena_alloc(p->arena, digits.len + 1);
         if (copy)
             *(char *)mempcpy(copy, digits.data, digits.len) = '\0';
@@ -379,7 +380,7 @@ static void read_publication(struct payload *p)
         note_failure(p, NULL, status);
 }
 
-/* The status of what is no task, such as a cast that is Working or Stopped, does not say how anything went.
+/* Only a task's status says how it went: a cast that is Working or Stopped neither failed nor succeeded.
  */
 static enum event_result result_of_event(struct payload *p)
 {

@@ -8,7 +8,7 @@
 enum {
     INDENT = 4,
     INDENTED_TIMES = 4,          /* the size of indented text, as a multiple of the text's */
-    INDENTED_LEAST = 256 * 1024, /* that may be passed by so many bytes */
+    INDENTED_LEAST = 256 * 1024, /* bytes that are allowed beyond that */
     CLEANED = JSON_BAD_UTF8 | JSON_RAW_CONTROL | JSON_UNSAFE | JSON_LONE_SURROGATE,
 };
 

@@ -30,7 +30,7 @@ static void put_headers(struct buffer *to, const struct record *r)
     }
 }
 
-/* Line by line, so that a form or a broken JSON stays readable; a line of its own begins with the margin, and
+/* Line by line, so that a form or a broken JSON stays readable; each line begins with the margin, and
  * so cannot pass for a record. */
 static void put_body(struct buffer *to, const struct record *r, size_t log_body)
 {

@@ -243,7 +243,7 @@ static void put_identity(struct buffer *to, const struct record *r)
     }
 }
 
-/* How it came, and what is thought of it. */
+/* The way it came, and whether it is believed. */
 static void put_delivery(struct buffer *to, const struct record *r)
 {
     PUTS(to, ",\"source\":");

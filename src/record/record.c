@@ -1,4 +1,4 @@
-/* record.c: what is said of a record in one line, and the parts of it that are shown with a secret hidden. */
+/* record.c: the summary and the id of a record, and its body with the secret hidden. */
 #include "record/record.h"
 
 #include <inttypes.h>
