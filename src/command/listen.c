@@ -217,7 +217,12 @@ enum exit_status command_listen(int argc, char *argv[])
     struct service_config config = {
         .chores = do_chores, .status = write_status, .state = get_state, .stop = stop, .userdata = &l};
     status = read_sign_key(&l, o) < 0 ? EXIT_CONFIGURATION : outputs_new(o, &l.outputs);
-    if (status == EXIT_DONE && (service_new(&config, &l.service) < 0 || run(&l, o) < 0))
+    int r = status == EXIT_DONE ? service_new(&config, &l.service) : 0;
+    if (status == EXIT_DONE && r >= 0)
+        r = run(&l, o);
+    if (r == LISTENERS_FORBIDDEN)
+        status = EXIT_CONFIGURATION;
+    else if (r < 0)
         status = EXIT_FAILED;
     listen_done(&l);
     return status;
