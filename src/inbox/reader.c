@@ -259,8 +259,9 @@ static void put_conditions(struct buffer *sql, const struct inbox_reader *r)
         buffer_puts(sql, " WHERE 1");
     else
         buffer_puts(sql, f->refused ? " WHERE trust = 'refused'" : " WHERE trust <> 'refused'");
-    if (f->in_order_of_id)
-        buffer_puts(sql, " AND id > :after AND id <= :up_to");
+    if (f->in_order_of_id) /* one bound on each side: of two, SQLite may seek by the wrong one */
+        buffer_puts(sql, f->reverse ? " AND id > :after AND id <= min(:up_to, :id - 1)"
+                                    : " AND id > max(:after, :id) AND id <= :up_to");
     else
         buffer_puts(sql, r->after ? " AND id > :after AND +id <= :up_to" : " AND +id <= :up_to");
     if (f->file_id)
@@ -292,7 +293,7 @@ static void put_order(struct buffer *sql, const struct inbox_filter *f)
 {
     const char *beyond = f->reverse ? "<" : ">", *way = f->reverse ? "DESC" : "ASC";
     if (f->in_order_of_id)
-        buffer_printf(sql, " AND id %s :id ORDER BY id %s", beyond, way);
+        buffer_printf(sql, " ORDER BY id %s", way);
     else if (f->file_id)
         buffer_printf(sql,
                       " AND (" RANK ", received, id) %s (:rank, :received, :id)"
