@@ -28,6 +28,9 @@ struct cloud;
 /* TLS is verified, against $CURL_CA_BUNDLE, $SSL_CERT_FILE or $SSL_CERT_DIR where set; proxies are those of
  * the usual environment. Returns 0; -EINVAL when a key cannot be one (logged), or another negative errno. */
 int cloud_new(const struct cloud_config *config, struct cloud **ret);
+/* Other keys for the calls to come, borrowed. Returns 0, or -EINVAL, logged, and nothing has changed. */
+int cloud_set_keys(struct cloud *c, struct slice secret_id, struct slice secret_key, struct slice token);
+
 struct cloud *cloud_free(struct cloud *c);
 
 /* Calls an action with that body, a JSON object. Returns a reply_kind, or a negative errno: of the network,

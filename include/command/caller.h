@@ -4,6 +4,7 @@
 #include "base/options.h"
 #include "cloud/cloud.h"
 #include "command/keys.h"
+#include "source/queue.h"
 
 struct caller {
     struct endpoint endpoint;
@@ -16,4 +17,7 @@ struct caller {
  * configuration is wrong. */
 int caller_init(struct caller *c, const struct options *o, bool (*give_up)(void *userdata, bool receiving),
                 void *userdata);
+/* Reads the key again from where it was, and calls with it where it is another one. */
+enum queue_keys caller_read_keys(struct caller *c, const struct options *o);
+
 void caller_done(struct caller *c);

@@ -5,6 +5,7 @@
 #include "base/secret.h"
 
 struct keys {
+    bool fixed; /* from the environment or systemd's credentials: only a new start can bring others */
     struct secret id, key;
     struct secret token; /* of temporary keys; data NULL for none */
 };
@@ -17,6 +18,9 @@ int keys_read(const struct options *o, struct keys *ret);
 /* Reads a file of lines name = value, with the names of the credentials; that of Tencent's SDKs
  * (secret_id, secret_key) is one, too. Nobody but its owner and group may read it. Returns as keys_read(). */
 int keys_read_file(const char *path, struct keys *ret);
+
+/* Whether keys_read() would find anything a second time: it clears the environment. */
+bool keys_can_be_read(const struct options *o);
 
 /* Clears the memory that held them. */
 void keys_done(struct keys *k);

@@ -5,8 +5,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/secret.h"
 #include "cloud/reply.h"
 #include "source/intake.h"
+
+/* What reading the API key again came to. */
+enum queue_keys {
+    QUEUE_KEYS_NEW,   /* another one, and calls use it from now on */
+    QUEUE_KEYS_SAME,  /* the same, or none; it may be another one later */
+    QUEUE_KEYS_FIXED, /* only a new start can bring another one */
+};
 
 /* Times are monotonic microseconds. */
 struct queue_world {
@@ -17,16 +25,18 @@ struct queue_world {
     void (*wait)(void *userdata, int64_t until);
     /* By when all has to be done since a stop was asked for; INT64_MAX while none was. */
     int64_t (*stop_by)(void *userdata);
+    /* Reads the API key again, since it was refused. */
+    enum queue_keys (*read_keys)(void *userdata);
     void *userdata;
 };
 
 struct queue_config {
     struct queue_world world;
     const char *remote; /* for the records and for what is said: the endpoint. Borrowed, as secret_id is */
-    struct slice secret_id;
-    int64_t sub_app_id; /* 0 for none */
-    int64_t rate;       /* calls a second */
-    bool once;          /* empty the queue and end */
+    const struct secret *secret_id; /* as it is at the time */
+    int64_t sub_app_id;             /* 0 for none */
+    int64_t rate;                   /* pulls a second, and as many confirms */
+    bool once;                      /* empty the queue and end */
 };
 
 struct queue_stats {
@@ -43,9 +53,14 @@ int queue_new(const struct queue_config *config, struct intake *intake, struct r
               struct queue **ret);
 struct queue *queue_free(struct queue *q);
 
-/* Runs until a stop is asked for or, with once, the queue is empty: returns 0. With once it returns -EIO when
- * a call is refused, or has failed too often in a row; that is said. */
-int queue_run(struct queue *q);
+enum queue_end {
+    QUEUE_DONE,    /* a stop was asked for or, with once, the queue is empty */
+    QUEUE_FAILED,  /* with once: a call was refused, or calls failed too often in a row */
+    QUEUE_RESTART, /* the API key has been refused for minutes, and only a new start can bring another one */
+};
+
+/* Runs until one of these, which has been said. */
+enum queue_end queue_run(struct queue *q);
 
 const struct queue_stats *queue_stats(const struct queue *q);
 

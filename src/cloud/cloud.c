@@ -121,14 +121,25 @@ static CURLcode set_options(struct cloud *c)
     return r;
 }
 
+int cloud_set_keys(struct cloud *c, struct slice secret_id, struct slice secret_key, struct slice token)
+{
+    if (!is_key(secret_id) || !is_key(secret_key) || !is_key(token))
+        return log_error_errno(EINVAL, "The API key has characters that no key has, or is too long");
+    c->config.secret_id = secret_id;
+    c->config.secret_key = secret_key;
+    c->config.token = token;
+    return 0;
+}
+
 int cloud_new(const struct cloud_config *config, struct cloud **ret)
 {
-    if (!is_key(config->secret_id) || !is_key(config->secret_key) || !is_key(config->token))
-        return log_error_errno(EINVAL, "The API key has characters in it that no key has, or is too long");
     cleanup(cloud_free_p) struct cloud *c = calloc(1, sizeof *c);
     if (!c || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
         return log_error_errno(ENOMEM, "%m");
     c->config = *config;
+    int error = cloud_set_keys(c, config->secret_id, config->secret_key, config->token);
+    if (error < 0)
+        return error;
     c->curl = curl_easy_init();
     CURLcode r = c->curl ? set_options(c) : CURLE_OUT_OF_MEMORY;
     if (r != CURLE_OK)

@@ -2,6 +2,7 @@
 #include "command/caller.h"
 
 #include "base/log.h"
+#include "base/text.h"
 
 int caller_init(struct caller *c, const struct options *o, bool (*give_up)(void *userdata, bool receiving),
                 void *userdata)
@@ -20,6 +21,28 @@ int caller_init(struct caller *c, const struct options *o, bool (*give_up)(void 
         .userdata = userdata,
     };
     return cloud_new(&config, &c->cloud);
+}
+
+static bool same(const struct secret *a, const struct secret *b)
+{
+    return text_equal_secret(secret_slice(a), secret_slice(b));
+}
+
+enum queue_keys caller_read_keys(struct caller *c, const struct options *o)
+{
+    struct keys keys = {0};
+    bool fixed = c->keys.fixed;
+    if (keys_can_be_read(o) && keys_read(o, &keys) >= 0 &&
+        !(same(&keys.id, &c->keys.id) && same(&keys.key, &c->keys.key) &&
+          same(&keys.token, &c->keys.token)) &&
+        cloud_set_keys(c->cloud, secret_slice(&keys.id), secret_slice(&keys.key),
+                       secret_slice(&keys.token)) >= 0) {
+        keys_done(&c->keys);
+        c->keys = keys;
+        return QUEUE_KEYS_NEW;
+    }
+    keys_done(&keys);
+    return fixed ? QUEUE_KEYS_FIXED : QUEUE_KEYS_SAME;
 }
 
 void caller_done(struct caller *c)

@@ -159,11 +159,22 @@ static int read_environment(struct keys *ret)
     return complete(ret, "the environment (TENCENTCLOUD_SECRET_ID, TENCENTCLOUD_SECRET_KEY)");
 }
 
+bool keys_can_be_read(const struct options *o)
+{
+    const char *directory = getenv("CREDENTIALS_DIRECTORY");
+    char path[PATH_MAX];
+    return options_string(o, "credentials") ||
+           (directory &&
+            snprintf(path, sizeof path, "%s/%s", directory, key_names[0].credential) < PATH_MAX &&
+            access(path, F_OK) == 0);
+}
+
 int keys_read(const struct options *o, struct keys *ret)
 {
     const char *file = options_string(o, "credentials");
     if (file)
         return keys_read_file(file, ret);
+    ret->fixed = true;
     int r = read_credentials(ret);
     if (r == 0)
         r = read_environment(ret);

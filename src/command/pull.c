@@ -25,6 +25,7 @@ static const int64_t PROGRESS_INTERVAL = SECOND / 10;
 static const int64_t KEEP_LEAST = INT64_C(5) * 24 * 3600 * 1000;
 
 struct pull {
+    const struct options *options;
     struct caller caller;
     struct outputs outputs;
     struct intake *intake;
@@ -107,6 +108,12 @@ static bool give_up(void *userdata, bool receiving)
     return by != INT64_MAX && (clock_now(CLOCK_MONOTONIC) >= by || (p->pulling && !receiving));
 }
 
+static enum queue_keys read_keys(void *userdata)
+{
+    struct pull *p = userdata;
+    return caller_read_keys(&p->caller, p->options);
+}
+
 static int call_cloud(void *userdata, const char *action, struct slice body, struct reply *ret)
 {
     struct pull *p = userdata;
@@ -123,9 +130,9 @@ static int make_queue(struct pull *p, const struct options *o)
 {
     struct intake_config intake = {.decode_memory_max = LIMIT_DECODE};
     struct queue_config config = {
-        .world = {call_cloud, now_monotonic, wait_until, stop_by, p},
+        .world = {call_cloud, now_monotonic, wait_until, stop_by, read_keys, p},
         .remote = p->caller.endpoint.host,
-        .secret_id = secret_slice(&p->caller.keys.id),
+        .secret_id = &p->caller.keys.id,
         .sub_app_id = p->caller.sub_app_id,
         .rate = options_number(o, "rate"),
         .once = options_flag(o, "once"),
@@ -169,9 +176,9 @@ static enum exit_status run(struct pull *p, const struct options *o)
     print_start_line(p);
     if (service_ready(p->service) < 0)
         return EXIT_FAILED;
-    int r = queue_run(p->queue);
+    enum queue_end end = queue_run(p->queue);
     print_stop_line(p);
-    return r < 0 || p->failed ? EXIT_FAILED : EXIT_DONE;
+    return end == QUEUE_DONE && !p->failed ? EXIT_DONE : EXIT_FAILED;
 }
 
 static void pull_done(struct pull *p)
@@ -196,7 +203,7 @@ enum exit_status command_pull(int argc, char *argv[])
             options_origin(o, "inbox-keep"));
         return EXIT_CONFIGURATION;
     }
-    struct pull p = {0};
+    struct pull p = {.options = o};
     struct service_config config = {.chores = do_chores,
                                     .status = write_status,
                                     .state = get_state,

@@ -5,9 +5,9 @@
 const struct option_row pull_options[] = {
     {.name = "once", .type = OPTION_FLAG, .argv_only = true, .commands = COMMAND_PULL, .heading = "Pulling",
      .help = "empty the queue and exit"},
-    {.name = "rate", .type = OPTION_COUNT, .argument = "N", .initial = "50", .least = 1, .most = 1000,
+    {.name = "rate", .type = OPTION_COUNT, .argument = "N", .initial = "100", .least = 1, .most = 1000,
      .commands = COMMAND_PULL,
-     .help = "at most N calls a second, pulls and confirms together; VOD allows 100 of each"},
+     .help = "at most N pulls and N confirms a second; VOD allows 100 of each"},
     {0},
 };
 /* clang-format on */

@@ -27,25 +27,38 @@ static const int64_t CONFIRM_WINDOW = 30 * SECOND;
 static const int64_t COMES_BACK = 32 * SECOND;
 static const int64_t RECORD_RETRY = SECOND / 5;
 
+/* For how long a key may be refused before the process ends, so that its next start reads another one. */
+static const int64_t KEYS_REFUSED_MOST = 180 * SECOND;
+
 enum { ONCE_FAILURES = 6 /* in a row, after which --once gives up: half a minute of back-off */ };
+
+/* An event of the batch in hand. */
+struct taken {
+    int64_t row; /* of the inbox */
+    bool recorded, has_handle;
+};
 
 struct queue {
     struct queue_config config;
     struct intake *intake;
     struct recorder *recorder;
     struct queue_stats stats;
-    struct pace pace;
+    struct pace pace;     /* of pulls, and of what comes after a failure of any call */
+    struct pace confirms; /* VOD counts them apart */
     struct reply reply;
     struct buffer request, body;
     struct buffer handles;     /* of the batch in hand: an array, */
     struct json confirm;       /* and its nodes */
-    struct buffer rows;        /* int64_t: where the inbox has each event of the batch; then of each handle */
     int64_t window_ends;       /* of the batch in hand */
     int64_t back_at;           /* when what was pulled and not confirmed is in the queue again, */
     int64_t said_waiting_for;  /* which --once was said to wait for */
     struct buffer explanation; /* of the call that failed last, terminated by NUL */
     struct trouble trouble;    /* of calls; its count is that of those that failed in a row */
     uint64_t unhandled;        /* events without a handle */
+    int64_t keys_refused;      /* since when the API key has been refused; 0 while it is not */
+    bool restart;              /* since that cannot change before a new start */
+    struct taken *taken;       /* of the batch in hand; n_taken fit */
+    size_t n_taken;
 };
 
 int queue_new(const struct queue_config *config, struct intake *intake, struct recorder *recorder,
@@ -58,6 +71,7 @@ int queue_new(const struct queue_config *config, struct intake *intake, struct r
     q->intake = intake;
     q->recorder = recorder;
     pace_init(&q->pace, config->rate);
+    pace_init(&q->confirms, config->rate);
     batch_request(&q->request, config->sub_app_id);
     *ret = q->request.failed ? queue_free(q) : q;
     return *ret ? 0 : -ENOMEM;
@@ -70,9 +84,9 @@ struct queue *queue_free(struct queue *q)
     buffer_done(&q->request);
     buffer_done(&q->body);
     buffer_done(&q->handles);
-    buffer_done(&q->rows);
     buffer_done(&q->explanation);
     json_done(&q->confirm);
+    free(q->taken);
     free(q);
     return NULL;
 }
@@ -110,7 +124,7 @@ static void say_trouble(struct queue *q, const char *action, int r)
     struct reply_caller caller = {
         .action = action,
         .endpoint = q->config.remote,
-        .secret_id = q->config.secret_id,
+        .secret_id = secret_slice(q->config.secret_id),
         .sub_app_id = q->config.sub_app_id,
     };
     buffer_reset(&q->explanation, 0);
@@ -130,6 +144,7 @@ static void say_recovered(struct queue *q)
         log_info("%s works again after %" PRId64 " s and %" PRIu64 " failed calls", q->config.remote,
                  (now_of(q) - was.since) / SECOND, was.count);
     q->stats.trouble = NULL;
+    q->keys_refused = 0;
 }
 
 /* --- Calls ------------------------------------------------------------------------------------------ */
@@ -142,18 +157,41 @@ static uint32_t any_bits(void)
     return bits;
 }
 
-static int call(struct queue *q, const char *action, struct slice body, int64_t *ret_began)
+static int call(struct queue *q, struct pace *pace, const char *action, struct slice body, int64_t *ret_began)
 {
-    wait_until(q, q->pace.next);
+    wait_until(q, pace->next);
     *ret_began = now_of(q);
-    pace_begin(&q->pace, *ret_began);
+    pace_begin(pace, *ret_began);
     return q->config.world.call(q->config.world.userdata, action, body, &q->reply);
 }
 
-/* What a pull that did not work may have taken out of the queue comes back later. */
+/* A pull that failed may have taken events out of the queue. */
 static void expect_back(struct queue *q)
 {
     q->back_at = now_of(q) + COMES_BACK;
+}
+
+/* A key may have been replaced, or a token have expired, while the program runs. Returns whether calls have another
+ * one now. */
+static bool find_other_keys(struct queue *q)
+{
+    if (strncmp(q->reply.code, "AuthFailure", 11) != 0 || !q->config.world.read_keys)
+        return false;
+    if (!q->keys_refused)
+        q->keys_refused = now_of(q);
+    enum queue_keys keys = q->config.world.read_keys(q->config.world.userdata);
+    if (keys == QUEUE_KEYS_NEW) {
+        log_notice("The API key has changed, trying the new one");
+        return true;
+    }
+    /* A wrong clock is no matter of the key. */
+    bool fixed = keys == QUEUE_KEYS_FIXED && strcmp(q->reply.code, "AuthFailure.SignatureExpire") != 0;
+    q->restart = fixed && now_of(q) - q->keys_refused >= KEYS_REFUSED_MOST;
+    if (q->restart)
+        log_error("The API key has been refused for %" PRId64
+                  " s, and only a new start can bring another one: ending",
+                  (now_of(q) - q->keys_refused) / SECOND);
+    return false;
 }
 
 /* --- Recording -------------------------------------------------------------------------------------- */
@@ -174,16 +212,16 @@ static struct arrival arrival_of(const struct queue *q, struct slice event, bool
 
 /* Offers every event that is not recorded yet, whatever becomes of those before it, so that the outputs
  * beside the required one see each once. Returns 0 when all of them are recorded. */
-static int put_batch(struct queue *q, uint32_t events, bool *recorded, bool again)
+static int put_batch(struct queue *q, uint32_t events, bool again, const char *given_up)
 {
-    int64_t *rows = (int64_t *)(void *)q->rows.data;
     const struct json *json = q->reply.json;
+    struct taken *taken = q->taken;
     int result = 0;
-    size_t i = 0;
     json_each(json, events, event) {
         struct arrival a = arrival_of(q, json_raw(json, event), again);
-        int r = recorded[i] ? 0 : intake_put(q->intake, &a, &rows[i]);
-        recorded[i++] = r == 0;
+        a.given_up = given_up;
+        int r = taken->recorded ? 0 : intake_put(q->intake, &a, &taken->row);
+        taken++->recorded |= r == 0;
         if (r < 0)
             result = r;
     }
@@ -191,55 +229,56 @@ static int put_batch(struct queue *q, uint32_t events, bool *recorded, bool agai
     return result < 0 ? result : r;
 }
 
-/* However long it takes, unless a stop is asked for: the batch is there, and what is recorded of it will be
- * known when it comes back. */
-static int record_batch(struct queue *q, uint32_t events, size_t n)
+/* Tries without end, unless a stop is asked for: a batch that comes again would fail as well. Returns 0 when all of it
+ * is recorded. */
+static int record_batch(struct queue *q, uint32_t events)
 {
-    cleanup_free bool *recorded = calloc(n, sizeof *recorded);
-    buffer_reset(&q->rows, 64 * 1024);
-    bool ready = recorded && buffer_reserve(&q->rows, n * sizeof(int64_t));
-    int r = ready ? put_batch(q, events, recorded, false) : -ENOMEM;
-    q->stats.trouble = r < 0 ? "events cannot be recorded" : NULL;
-    while (ready && r < 0 && now_of(q) + RECORD_RETRY < stop_by(q)) {
+    int r = put_batch(q, events, false, NULL);
+    while (r < 0 && now_of(q) + RECORD_RETRY < stop_by(q)) {
         wait_until(q, now_of(q) + RECORD_RETRY);
-        r = put_batch(q, events, recorded, true);
+        r = put_batch(q, events, true, NULL);
     }
-    if (r >= 0)
-        q->stats.trouble = NULL;
+    if (r < 0)
+        put_batch(q, events, true, "it is not confirmed, and VOD will deliver it again");
     return r;
 }
 
 /* --- Confirming ------------------------------------------------------------------------------------- */
 
-/* Copies the handles, since the answer they are in is gone with the next call. Returns how many events. */
+/* Makes room for the events, and copies their handles, since the answer they are in is gone with the next call. Returns
+ * how many events there are, 0 where memory ran out. */
 static size_t take_handles(struct queue *q, uint32_t events)
 {
     const struct json *json = q->reply.json;
     struct slice handle;
-    size_t n = 0;
+    size_t n = 0, i = 0;
+    json_each(json, events, event)
+        n++;
+    free(q->taken);
+    q->taken = calloc(n, sizeof *q->taken);
+    q->n_taken = q->taken ? n : 0;
     buffer_reset(&q->handles, 64 * 1024);
     json_each(json, events, event) {
-        n++;
-        if (batch_handle(json, event, &handle))
+        if (i == q->n_taken)
+            break;
+        q->taken[i].has_handle = batch_handle(json, event, &handle);
+        if (q->taken[i++].has_handle)
             batch_add_handle(&q->handles, handle);
         else if (!q->unhandled++)
-            log_warning("An event has no EventHandle, so that it cannot be confirmed and may come back");
+            log_warning("An event has no EventHandle: it cannot be confirmed and may come back");
     }
-    return n;
+    return q->n_taken;
 }
 
-/* Leaves the rows of the events that have a handle, in the order of the handles. */
-static void match_rows(struct queue *q, uint32_t events)
+/* Tells the recorder which rows VOD will not deliver again: those of n handles from the first on. */
+static void note_confirmed(struct queue *q, size_t first, size_t n)
 {
-    const struct json *json = q->reply.json;
-    int64_t *rows = (int64_t *)(void *)q->rows.data;
-    struct slice handle;
-    size_t i = 0, n = 0;
-    json_each(json, events, event) {
-        if (batch_handle(json, event, &handle))
-            rows[n++] = rows[i];
-        i++;
-    }
+    int64_t rows[BATCH_MAX];
+    size_t handle = 0, k = 0;
+    for (size_t i = 0; i < q->n_taken && k < n; i++)
+        if (q->taken[i].has_handle && handle++ >= first)
+            rows[k++] = q->taken[i].row;
+    recorder_confirmed(q->recorder, rows, k);
 }
 
 /* Waits before a confirm is tried again. Returns whether there is still time for it. */
@@ -267,7 +306,7 @@ static int confirm_some(struct queue *q, size_t n)
     do {
         if (now_of(q) >= q->window_ends || now_of(q) >= stop_by(q))
             return -ETIME;
-        r = call(q, "ConfirmEvents", buffer_slice(&q->body), &began);
+        r = call(q, &q->confirms, "ConfirmEvents", buffer_slice(&q->body), &began);
         if (r == REPLY_DONE) {
             q->stats.confirmed += n;
             say_recovered(q);
@@ -285,12 +324,14 @@ static void say_unconfirmed(struct queue *q, size_t n, int r)
     q->stats.unconfirmed += n;
     expect_back(q);
     if (is_handle_refused(q, r))
-        log_message(MESSAGE_UNRECORDED, LOG_NOTICE, 0,
-                    "Recorded, but VOD takes no confirmation (%s), so that they will come again: %zu", reply,
-                    n);
+        log_message(
+            MESSAGE_UNRECORDED, LOG_NOTICE, 0,
+            "%zu event(s) were recorded, but VOD takes no confirmation (%s); it will deliver them again", n,
+            reply);
     else
-        log_message(MESSAGE_UNRECORDED, LOG_NOTICE, 0, "Recorded %s, so that they will come again: %zu",
-                    r == -ETIME ? "too late to confirm them" : "but not confirmed", n);
+        log_message(MESSAGE_UNRECORDED, LOG_NOTICE, 0,
+                    "%zu event(s) were recorded %s; VOD will deliver them again", n,
+                    r == -ETIME ? "too late to confirm" : "but not confirmed");
 }
 
 /* Confirms the handles from one node to another. Where one is refused with others, each is confirmed by
@@ -305,7 +346,7 @@ static int confirm(struct queue *q, uint32_t node, uint32_t end, size_t most)
         int r = q->body.failed ? -ENOMEM : confirm_some(q, n);
         bool refused = is_handle_refused(q, r);
         if (r == 0)
-            recorder_confirmed(q->recorder, (const int64_t *)(void *)q->rows.data + first - 1, n);
+            note_confirmed(q, first - 1, n);
         if (refused && n > 1) {
             r = confirm(q, first, node, 1);
         } else if (r != 0) {
@@ -332,14 +373,11 @@ static enum pace_outcome take_batch(struct queue *q, uint32_t events, int64_t be
     q->window_ends = began + CONFIRM_WINDOW;
     size_t n = take_handles(q, events);
     q->stats.pulled += n;
-    int r = record_batch(q, events, n);
-    if (r < 0) {
-        log_message(MESSAGE_UNRECORDED, LOG_WARNING, r,
-                    "Not recorded and not confirmed, so that they will come again: %zu: %m", n);
+    if (!n || record_batch(q, events) < 0) {
         q->stats.unconfirmed += n;
-        return PACE_EVENTS;
+        expect_back(q);
+        return n ? PACE_EVENTS : PACE_TROUBLE;
     }
-    match_rows(q, events);
     if (!q->handles.len && !q->handles.failed)
         return PACE_EVENTS;
     if (q->handles.failed || !json_read(&q->confirm, q->handles.data, q->handles.len))
@@ -351,7 +389,7 @@ static enum pace_outcome take_batch(struct queue *q, uint32_t events, int64_t be
 static enum pace_outcome pull(struct queue *q, int64_t *ret_began)
 {
     uint32_t events = 0;
-    int r = call(q, "PullEvents", buffer_slice(&q->request), ret_began);
+    int r = call(q, &q->pace, "PullEvents", buffer_slice(&q->request), ret_began);
     if (r == REPLY_DONE && (r = batch_events(q->reply.json, q->reply.response, &events)) < 0)
         snprintf(q->reply.message, sizeof q->reply.message, "there is no EventSet in the answer");
     if (r == -ECANCELED && stopping(q))
@@ -361,10 +399,10 @@ static enum pace_outcome pull(struct queue *q, int64_t *ret_began)
         say_recovered(q);
     else
         say_trouble(q, "PullEvents", r);
-    if (r < 0 && r != -EREMOTEIO && q->reply.sent)
+    if ((r < 0 || r == REPLY_BUSY) && q->reply.sent)
         expect_back(q);
     if (r == REPLY_REFUSED)
-        return PACE_PERSISTENT;
+        return find_other_keys(q) ? PACE_EVENTS : PACE_PERSISTENT;
     if (r < 0 || r == REPLY_BUSY)
         return PACE_TROUBLE;
     return events ? take_batch(q, events, *ret_began) : PACE_EMPTY;
@@ -381,22 +419,21 @@ static void say_waiting(struct queue *q)
              (q->back_at - now_of(q)) / SECOND + 1);
 }
 
-int queue_run(struct queue *q)
+enum queue_end queue_run(struct queue *q)
 {
-    int64_t next = 0;
-    while (!stopping(q)) {
+    while (!stopping(q) && !q->restart) {
         int64_t began = 0;
         enum pace_outcome outcome = pull(q, &began);
         if (q->config.once && outcome == PACE_EMPTY && !stopping(q)) {
             if (now_of(q) >= q->back_at)
-                return 0;
+                return QUEUE_DONE;
             say_waiting(q);
         }
-        next = pace_after(&q->pace, outcome, began, now_of(q), any_bits());
+        int64_t next = pace_after(&q->pace, outcome, began, now_of(q), any_bits());
         if (q->config.once && (outcome == PACE_PERSISTENT || q->pace.failures >= ONCE_FAILURES))
-            return stopping(q) ? 0 : -EIO;
-        if (!stopping(q))
+            return stopping(q) ? QUEUE_DONE : QUEUE_FAILED;
+        if (!stopping(q) && !q->restart)
             wait_until(q, next);
     }
-    return 0;
+    return q->restart ? QUEUE_RESTART : QUEUE_DONE;
 }

@@ -170,7 +170,8 @@ class FakeVod(Library):
     def misbehave(self, kind, value=None, *, action=None, times=1):
         """The next calls (of the action, or any) go wrong: kind is error (value: the code), status (the HTTP status), delay
         (seconds, then as usual), silence (seconds, then nothing), cut (bytes of the answer that are sent), drip
-        (seconds between bytes), length (added to Content-Length), text (sent instead), huge (bytes of it)."""
+        (seconds between bytes), lost (done, but this HTTP status is answered), length
+        (added to Content-Length), text (sent instead), huge (bytes of it)."""
         with self.lock:
             self.misbehaviour.extend([(kind, value, action)] * times)
 
@@ -390,6 +391,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             vod.calls[action] += 1
         if kind == "status":
             self.reply(b"<html>out of order</html>", status=value)
+        elif kind == "lost":  # what the call did is done, and a gateway loses the answer
+            vod.answer(self.headers, body)
+            self.reply(b"<html>bad gateway</html>", status=value)
         elif kind == "text":
             self.reply(value if isinstance(value, bytes) else value.encode())
         elif kind == "huge":

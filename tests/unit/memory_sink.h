@@ -11,6 +11,7 @@ struct memory_sink {
     bool makes_duplicates;                     /* says of each record that it was there before */
     int n_put, n_commit, n_confirmed, n_flush, n_free;
     char last_summary[512];
+    int64_t confirmed[64]; /* the rows */
 };
 
 static int memory_put(struct sink *sink, struct record *r)
@@ -20,6 +21,8 @@ static int memory_put(struct sink *sink, struct record *r)
     memcpy(m->last_summary, r->summary.data, n);
     m->last_summary[n] = 0;
     m->n_put++;
+    if (sink->ops->commit)
+        r->row = m->n_put;
     if (m->makes_duplicates)
         r->duplicate = true;
     return m->put_error;
@@ -34,8 +37,9 @@ static int memory_commit(struct sink *sink)
 
 static int memory_confirmed(struct sink *sink, const int64_t *rows, size_t n)
 {
-    (void)rows;
-    ((struct memory_sink *)sink)->n_confirmed += (int)n;
+    struct memory_sink *m = (struct memory_sink *)sink;
+    for (size_t i = 0; i < n; i++)
+        m->confirmed[m->n_confirmed++] = rows[i];
     return 0;
 }
 

@@ -38,7 +38,11 @@ static struct world {
     struct recorder *recorder;
     struct intake *intake;
     struct queue *queue;
+    enum queue_keys keys; /* what reading them again comes to */
+    int n_read_keys;
 } w;
+
+static const struct secret secret_id = {(char *)"AKIDtest", 8};
 
 static int world_call(void *userdata, const char *action, struct slice body, struct reply *ret)
 {
@@ -83,6 +87,13 @@ static int64_t world_stop_by(void *userdata)
     return w.now >= w.stop_at ? w.stop_at + 8 * SECOND : INT64_MAX;
 }
 
+static enum queue_keys world_read_keys(void *userdata)
+{
+    (void)userdata;
+    w.n_read_keys++;
+    return w.keys;
+}
+
 static int run(const struct step *steps, size_t n, bool once)
 {
     w = (struct world){
@@ -91,15 +102,16 @@ static int run(const struct step *steps, size_t n, bool once)
         .now = 1000 * SECOND,
         .stop_at = INT64_MAX,
         .heal_at = INT64_MAX,
+        .keys = QUEUE_KEYS_SAME,
         .inbox.sink.ops = &memory_inbox,
         .shown.sink.ops = &memory_output,
     };
     struct sink *others[] = {&w.shown.sink};
     struct intake_config intake = {.decode_memory_max = 1024 * 1024};
     struct queue_config queue = {
-        .world = {world_call, world_now, world_wait, world_stop_by, NULL},
+        .world = {world_call, world_now, world_wait, world_stop_by, world_read_keys, NULL},
         .remote = "vod.example.com",
-        .secret_id = slice_of("AKIDtest"),
+        .secret_id = &secret_id,
         .sub_app_id = 1500000001,
         .rate = 100,
         .once = once,
@@ -315,8 +327,99 @@ static void test_refused(void **state)
     expect_all_called(0); /* as a stop is asked for, too */
     world_done(NULL);
     START(steps, true);
-    assert_int_equal(queue_run(w.queue), -EIO);
+    assert_int_equal(queue_run(w.queue), QUEUE_FAILED);
     assert_int_equal(w.at, 1);
+}
+
+/* VOD allows 100 pulls and 100 confirms a second. */
+static void test_pulls_and_confirms_are_counted_apart(void **state)
+{
+    (void)state;
+    static const struct step steps[] = {
+        {"PullEvents", REPLY_DONE, ONE, 0, 0}, {"ConfirmEvents", REPLY_DONE, "{}", 0, 0},
+        {"PullEvents", REPLY_DONE, ONE, 0, 0}, {"ConfirmEvents", REPLY_DONE, "{}", 0, 0},
+        {"PullEvents", REPLY_DONE, ONE, 0, 0}, {"ConfirmEvents", REPLY_DONE, "{}", 0, 0},
+    };
+    START(steps, false);
+    expect_all_called(0);
+    assert_int_equal(w.called[4] - w.called[0], SECOND / 50);
+    assert_int_equal(w.called[1], w.called[0]);
+}
+
+/* Those that failed after the event was taken out of the queue. */
+static void test_once_waits_after_errors_of_the_server(void **state)
+{
+    (void)state;
+    static const struct step steps[] = {
+        {"PullEvents", -EREMOTEIO, NULL, 0, 0},
+        {"PullEvents", REPLY_NOTHING, "ResourceNotFound", 20 * SECOND, 0},
+        {"PullEvents", REPLY_DONE, ONE, 9 * SECOND, 0},
+        {"ConfirmEvents", REPLY_DONE, "{}", 0, 0},
+        {"PullEvents", REPLY_NOTHING, "ResourceNotFound", 5 * SECOND, 0},
+    };
+    struct step internal[sizeof steps / sizeof *steps];
+    START(steps, true);
+    expect_all_called(0);
+    world_done(NULL);
+    memcpy(internal, steps, sizeof steps);
+    internal[0] = (struct step){"PullEvents", REPLY_BUSY, "InternalError", 0, 0};
+    run(internal, sizeof steps / sizeof *steps, true);
+    expect_all_called(0);
+}
+
+static void test_another_key_is_used_at_once(void **state)
+{
+    (void)state;
+    static const struct step steps[] = {
+        {"PullEvents", REPLY_REFUSED, "AuthFailure.SecretIdNotFound", 0, 0},
+        {"PullEvents", REPLY_DONE, ONE, 0, 0},
+        {"ConfirmEvents", REPLY_DONE, "{}", 0, 0},
+        {"PullEvents", REPLY_REFUSED, "UnauthorizedOperation", 0, 0},
+    };
+    START(steps, false);
+    w.keys = QUEUE_KEYS_NEW;
+    expect_all_called(0);
+    assert_true(w.called[1] - w.called[0] < SECOND);
+    assert_int_equal(w.n_read_keys, 1); /* what the key may not do is no matter of the key */
+}
+
+static void test_a_key_that_only_a_new_start_changes(void **state)
+{
+    (void)state;
+    static const struct step steps[] = {
+        {"PullEvents", REPLY_REFUSED, "AuthFailure.TokenFailure", 0, 0},
+        {"PullEvents", REPLY_REFUSED, "AuthFailure.TokenFailure", 0, 0},
+        {"PullEvents", REPLY_REFUSED, "AuthFailure.TokenFailure", 0, 0},
+        {"PullEvents", REPLY_REFUSED, "AuthFailure.TokenFailure", 0, 0},
+        {"PullEvents", REPLY_REFUSED, "AuthFailure.TokenFailure", 0, 0},
+    };
+    START(steps, false);
+    w.keys = QUEUE_KEYS_FIXED;
+    assert_int_equal(queue_run(w.queue), QUEUE_RESTART);
+    assert_int_equal(w.at, 4);
+    world_done(NULL);
+    START(steps, false); /* another one may be put into the file */
+    w.keys = QUEUE_KEYS_SAME;
+    expect_all_called(0);
+    assert_int_equal(w.n_read_keys, 5);
+}
+
+/* The inbox hears which rows are over: not those whose confirmation was refused. */
+static void test_confirmed_rows(void **state)
+{
+    (void)state;
+    static const struct step steps[] = {
+        {"PullEvents", REPLY_DONE, EVENTS(UPLOAD("h1") ",{\"New\":1}," UPLOAD("h2") "," UPLOAD("h3")), 0, 0},
+        {"ConfirmEvents", REPLY_REFUSED, "InvalidParameterValue", 0, 0},
+        {"ConfirmEvents", REPLY_DONE, "{}", 0, 0},
+        {"ConfirmEvents", REPLY_REFUSED, "InvalidParameterValue", 0, 0},
+        {"ConfirmEvents", REPLY_DONE, "{}", 0, 0},
+    };
+    START(steps, false);
+    expect_all_called(0);
+    assert_int_equal(w.inbox.n_confirmed, 2);
+    assert_int_equal(w.inbox.confirmed[0], 1);
+    assert_int_equal(w.inbox.confirmed[1], 4);
 }
 
 static void test_back_off(void **state)
@@ -340,7 +443,7 @@ static void test_back_off(void **state)
     world_done(NULL);
 
     START(steps, true);
-    assert_int_equal(queue_run(w.queue), -EIO);
+    assert_int_equal(queue_run(w.queue), QUEUE_FAILED);
     assert_int_equal(w.at, 6);
 }
 
@@ -402,9 +505,8 @@ static void test_more_than_sixteen(void **state)
                         "\"11\",\"12\",\"13\",\"14\",\"15\",\"16\"],\"SubAppId\":1500000001}");
     assert_string_equal(w.bodies[2], "{\"EventHandles\":[\"17\"],\"SubAppId\":1500000001}");
     assert_int_equal(queue_stats(w.queue)->confirmed, 17);
-    /* 100 calls a second */
-    for (size_t i = 1; i < w.n_steps; i++)
-        assert_true(w.called[i] - w.called[i - 1] >= SECOND / 100);
+    /* 100 confirms a second */
+    assert_true(w.called[2] - w.called[1] >= SECOND / 100);
 }
 
 /* --- The parts -------------------------------------------------------------------------------------- */
@@ -484,6 +586,11 @@ int main(void)
         TEST(test_late_confirm),
         TEST(test_a_refused_handle_is_confirmed_apart),
         TEST(test_refused),
+        TEST(test_pulls_and_confirms_are_counted_apart),
+        TEST(test_once_waits_after_errors_of_the_server),
+        TEST(test_another_key_is_used_at_once),
+        TEST(test_a_key_that_only_a_new_start_changes),
+        TEST(test_confirmed_rows),
         TEST(test_back_off),
         TEST(test_once_waits_for_what_comes_back),
         TEST(test_stop),
