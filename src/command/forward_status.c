@@ -28,8 +28,7 @@ struct status {
 
 static int read_lag(struct status *s, const char *inbox)
 {
-    static const struct inbox_filter believed = {
-        .since = INT64_MIN, .until = INT64_MAX, .in_order_of_id = true};
+    struct inbox_filter believed = {.since = INT64_MIN, .until = INT64_MAX};
     cleanup(inbox_reader_free_p) struct inbox_reader *reader = NULL;
     struct record record;
     const char *why;
@@ -39,6 +38,9 @@ static int read_lag(struct status *s, const char *inbox)
     if (r >= 0)
         r = inbox_reader_count(reader, &s->lag_events);
     s->lag = 0;
+    believed.in_order_of_id = true;
+    if (r >= 0)
+        r = inbox_reader_query(reader, &believed, s->facts->cursor, INT64_MAX);
     if (r >= 0 && s->lag_events > 0 && (r = inbox_reader_next(reader, &record)) > 0)
         s->lag = clock_now(CLOCK_REALTIME) - record.time;
     if (r < 0)
