@@ -109,6 +109,7 @@ struct state_numbers {
     int64_t dead;
 };
 int state_numbers(struct state *s, struct state_numbers *ret);
+int state_next_due(struct state *s, int64_t *ret); /* the number `due` alone, which costs little */
 
 /* Dead letters. state_bury() gives it its number, and the event is no longer held. state_revive() makes a held
  * event of one, due now, and returns 1; or 0 where it cannot. state_each_dead() calls show for each, the oldest

@@ -16,7 +16,8 @@
 #include "command/commands.h"
 #include "record/message_ids.h"
 
-static const int64_t STOP_MAX = 10 * INT64_C(1000000); /* for what is in flight */
+static const int64_t LOOK_FOR_COMMANDS = INT64_C(500000); /* where nobody tells of them */
+static const int64_t STOP_MAX = 10 * INT64_C(1000000);    /* for what is in flight */
 
 struct forward {
     struct options *options;
@@ -38,7 +39,11 @@ struct forward {
 
 static int64_t do_chores(void *userdata, int64_t now)
 {
-    return forwarder_turn(((struct forward *)userdata)->forwarder, now);
+    struct forward *f = userdata;
+    if (f->commands)
+        return forwarder_turn(f->forwarder, now);
+    forwarder_stir(f->forwarder);
+    return clock_earlier(forwarder_turn(f->forwarder, now), now + LOOK_FOR_COMMANDS);
 }
 
 static void put_status(void *userdata, struct buffer *to)

@@ -19,8 +19,9 @@
 
 static const int64_t MILLISECOND = 1000;
 static const int64_t SECOND = 1000 * MILLISECOND;
-static const int64_t LOOK_SELDOM = 10 * SECOND; /* when nothing stirs */
-static const int64_t LOOK_MISSING = 1 * SECOND; /* while there is no inbox */
+static const int64_t LOOK_SELDOM = 10 * SECOND;       /* when nothing stirs */
+static const int64_t LOOK_UNTOLD = 100 * MILLISECOND; /* where there is no inotify */
+static const int64_t LOOK_MISSING = 1 * SECOND;       /* while there is no inbox */
 
 enum {
     LOOKS_FAST = 16, /* this many come a millisecond apart */
@@ -95,6 +96,8 @@ static int64_t next_look(struct feed *f)
 {
     if (f->missing)
         return LOOK_MISSING;
+    if (!f->folder)
+        return LOOK_UNTOLD;
     unsigned n = f->looks++;
     if (n < LOOKS_FAST)
         return MILLISECOND;

@@ -148,6 +148,7 @@ static int read_taken(struct forwarder *f, const struct taken *t, size_t i)
     int r = feed_get(f->feed, t->events[i].row, &record);
     if (r == 0) {
         forwarder_let_go(f, 1, "it waited, and the inbox let it go");
+        f->numbers.due = 0;
         r = state_unhold(f->state, t->events[i].row);
         return r < 0 ? r : state_release(f->state, t->events[i].key, clock_now(CLOCK_REALTIME));
     }
@@ -177,7 +178,8 @@ static int take_held(struct forwarder *f, size_t max)
         free(taken.events[i].key);
     }
     f->dirty |= taken.n > 0;
-    f->count_at = 0; /* when the next one is due has to be asked */
+    if (r >= 0)
+        r = state_next_due(f->state, &f->numbers.due);
     return r < 0 ? r : (int)taken.n;
 }
 

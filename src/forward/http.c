@@ -10,6 +10,7 @@
 #include <strings.h>
 #include <sys/epoll.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
@@ -21,10 +22,12 @@ enum {
     ANSWER_SHOWN = 200,       /* bytes of an answer that are kept for the error */
     ANSWER_MAX = 1024 * 1024, /* an answer that is longer is cut off */
     RETRY_AFTER_MAX = 86400,  /* seconds that a service may ask for */
-    KEEP_ALIVE = 60,          /* seconds */
+    SOCKETS_AT_ONCE = 64,
+    KEEP_ALIVE = 60, /* seconds */
 };
 
 struct http;
+struct socket;
 
 /* One request at a time, over a connection of its own where the service keeps it. */
 struct slot {
@@ -43,6 +46,10 @@ struct http {
     CURLM *multi;
     sd_event_source *timer;
     struct slot *slots;
+    int epoll; /* of the sockets */
+    sd_event_source *ready;
+    struct socket *sockets; /* by descriptor */
+    size_t n_sockets;
     const char **headers; /* the list is owned */
     struct secret token;
     bool token_stale; /* the service did not take it: it is read again */
@@ -268,13 +275,49 @@ static void take_ended(struct http *h)
     }
 }
 
-/* --- The loop ------------------------------------------------------------------------------------------- */
+/* --- The loop -------------------------------------------------------------------------------------------
+ *
+ * The sockets are in an epoll of their own, which is one source of the loop: answers that came together are taken in
+ * one turn, and the forwarder writes them down in one transaction. libcurl does not watch a connection between two
+ * requests; it stays in the epoll all the same, since leaving and coming back are system calls at every request. */
 
-static int on_socket_ready(sd_event_source *source, int fd, uint32_t events, void *userdata)
+/* What is known of a descriptor. */
+struct socket {
+    uint32_t wanted, registered; /* events; registered is 0 where it is not in the epoll */
+};
+
+static struct socket *find_socket(struct http *h, int fd)
 {
-    (void)source;
-    struct http *h = userdata;
+    if ((size_t)fd >= h->n_sockets) {
+        size_t n = (size_t)fd + 64;
+        struct socket *more = reallocarray(h->sockets, n, sizeof *more);
+        if (!more)
+            return NULL;
+        memset(more + h->n_sockets, 0, (n - h->n_sockets) * sizeof *more);
+        h->sockets = more;
+        h->n_sockets = n;
+    }
+    return &h->sockets[fd];
+}
+
+static int register_socket(struct http *h, int fd, struct socket *s)
+{
+    struct epoll_event e = {.events = s->wanted, .data.fd = fd};
+    int op = !s->wanted ? EPOLL_CTL_DEL : s->registered ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+    s->registered = s->wanted;
+    return epoll_ctl(h->epoll, op, fd, &e) < 0 ? -1 : 0;
+}
+
+/* What happens on a connection that nobody watches, such as its end, libcurl sees when it wants to use it. */
+static void take_socket(struct http *h, int fd, uint32_t events)
+{
     int action = 0, running;
+    struct socket *s = find_socket(h, fd);
+    if (s && !s->wanted) {
+        if (s->registered)
+            register_socket(h, fd, s);
+        return;
+    }
     if (events & EPOLLIN)
         action |= CURL_CSELECT_IN;
     if (events & EPOLLOUT)
@@ -282,6 +325,17 @@ static int on_socket_ready(sd_event_source *source, int fd, uint32_t events, voi
     if (events & (EPOLLERR | EPOLLHUP))
         action |= CURL_CSELECT_ERR;
     curl_multi_socket_action(h->multi, fd, action, &running);
+}
+
+static int on_sockets(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+    (void)source;
+    (void)events;
+    struct http *h = userdata;
+    struct epoll_event ready[SOCKETS_AT_ONCE];
+    int n = epoll_wait(fd, ready, SOCKETS_AT_ONCE, 0);
+    for (int i = 0; i < n; i++)
+        take_socket(h, ready[i].data.fd, ready[i].events);
     take_ended(h);
     return 0;
 }
@@ -300,23 +354,26 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *userdata, void *of_socket)
 {
     (void)easy;
+    (void)of_socket;
     struct http *h = userdata;
-    sd_event_source *source = of_socket;
-    uint32_t events = 0;
-    if (what == CURL_POLL_REMOVE) {
-        sd_event_source_disable_unref(source);
-        return 0;
-    }
-    if (what & CURL_POLL_IN)
-        events |= EPOLLIN;
-    if (what & CURL_POLL_OUT)
-        events |= EPOLLOUT;
-    if (source)
-        return sd_event_source_set_io_events(source, events) < 0 ? -1 : 0;
-    if (sd_event_add_io(h->target.context.loop, &source, fd, events, on_socket_ready, h) < 0)
+    struct socket *s = find_socket(h, fd);
+    if (!s)
         return -1;
-    curl_multi_assign(h->multi, fd, source);
-    return 0;
+    s->wanted = what == CURL_POLL_REMOVE
+                    ? 0
+                    : (what & CURL_POLL_IN ? EPOLLIN : 0U) | (what & CURL_POLL_OUT ? EPOLLOUT : 0U);
+    bool lacks = s->wanted & ~s->registered, spins = s->registered & ~s->wanted & EPOLLOUT;
+    return lacks || spins ? register_socket(h, fd, s) : 0;
+}
+
+/* The kernel takes it out of the epoll. */
+static int on_curl_close(void *userdata, curl_socket_t fd)
+{
+    struct http *h = userdata;
+    struct socket *s = find_socket(h, fd);
+    if (s)
+        *s = (struct socket){0};
+    return close(fd);
 }
 
 static int on_curl_timer(CURLM *multi, long timeout, void *userdata)
@@ -416,6 +473,10 @@ static void http_free(struct target *t)
     }
     curl_multi_cleanup(h->multi);
     sd_event_source_disable_unref(h->timer);
+    sd_event_source_disable_unref(h->ready);
+    if (h->epoll >= 0)
+        close(h->epoll);
+    free(h->sockets);
     secret_done(&h->token);
     explicit_bzero(&h->config.keys, sizeof h->config.keys);
     free(h->slots);
@@ -453,6 +514,8 @@ static CURLcode set_options(struct slot *s, const struct http_config *c)
     SET(CURLOPT_USERAGENT, "vodhook/" VODHOOK_VERSION);
     SET(CURLOPT_WRITEFUNCTION, on_answer);
     SET(CURLOPT_WRITEDATA, s);
+    SET(CURLOPT_CLOSESOCKETFUNCTION, on_curl_close);
+    SET(CURLOPT_CLOSESOCKETDATA, s->http);
 #if LIBCURL_VERSION_NUM >= 0x075500
     SET(CURLOPT_PROTOCOLS_STR, "http,https");
 #else
@@ -494,7 +557,11 @@ static int make_multi(struct http *h)
     curl_multi_setopt(h->multi, CURLMOPT_TIMERFUNCTION, on_curl_timer);
     curl_multi_setopt(h->multi, CURLMOPT_TIMERDATA, h);
     curl_multi_setopt(h->multi, CURLMOPT_MAXCONNECTS, (long)h->config.connections);
-    int r = sd_event_add_time_relative(h->target.context.loop, &h->timer, CLOCK_MONOTONIC, 0, 1, on_timer, h);
+    sd_event *loop = h->target.context.loop;
+    h->epoll = epoll_create1(EPOLL_CLOEXEC);
+    int r = h->epoll < 0 ? -errno : sd_event_add_io(loop, &h->ready, h->epoll, EPOLLIN, on_sockets, h);
+    if (r >= 0)
+        r = sd_event_add_time_relative(loop, &h->timer, CLOCK_MONOTONIC, 0, 1, on_timer, h);
     if (r >= 0)
         r = sd_event_source_set_enabled(h->timer, SD_EVENT_OFF);
     return r < 0 ? log_error_errno(r, "Failed to set up the loop: %m") : 0;
@@ -508,6 +575,7 @@ int target_http_new(const struct http_config *config, const struct target_contex
     struct http *h = calloc(1, sizeof *h);
     if (!h)
         return log_error_errno(ENOMEM, "%m");
+    h->epoll = -1;
     h->config = *config;
     h->target = (struct target){
         .ops = &http_ops,

@@ -87,7 +87,10 @@ static int end_lane(struct forwarder *f, struct work *w)
         TAILQ_INSERT_TAIL(&f->ready, (struct work *)((char *)next - offsetof(struct work, item)), entry);
         return 0;
     }
-    return f->numbers.held > 0 ? state_release(f->state, w->item.key, clock_now(CLOCK_REALTIME)) : 0;
+    if (!f->numbers.held)
+        return 0;
+    f->numbers.due = 0; /* what is behind it there may be due now */
+    return state_release(f->state, w->item.key, clock_now(CLOCK_REALTIME));
 }
 
 /* It is over: nobody will hand it on again. */

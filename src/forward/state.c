@@ -293,6 +293,16 @@ int state_numbers(struct state *s, struct state_numbers *ret)
     return 0;
 }
 
+int state_next_due(struct state *s, int64_t *ret)
+{
+    sqlite3_stmt *q = ready(s, STATE_NEXT_DUE);
+    int rc = sqlite3_step(q);
+    *ret = rc == SQLITE_ROW ? sqlite3_column_int64(q, 0) : INT64_MAX;
+    int r = rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : state_failed(s, "read");
+    sqlite3_reset(q);
+    return r;
+}
+
 int state_leave_inbox(struct state *s, int64_t *ret_held)
 {
     int r = begin(s);

@@ -105,6 +105,7 @@ static const char *const statements[STATE_STATEMENTS] = {
                       " (SELECT count(*) FROM held WHERE due IS NOT NULL AND attempts > 0),"
                       " (SELECT ifnull(min(due), " IN_FLIGHT ") FROM held WHERE due IS NOT NULL),"
                       " (SELECT count(*) FROM dead)",
+    [STATE_NEXT_DUE] = "SELECT due FROM held WHERE due IS NOT NULL ORDER BY due LIMIT 1",
     [STATE_BURY] = "INSERT OR REPLACE INTO dead (row, key, id, type, attempts, first, last, error)"
                    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     [STATE_REVIVE] = "INSERT OR IGNORE INTO held (" HELD_COLUMNS ")"

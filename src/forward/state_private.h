@@ -22,6 +22,7 @@ enum statement {
     STATE_UNTAKE,
     STATE_HAS_LANE,
     STATE_NUMBERS,
+    STATE_NEXT_DUE,
     STATE_BURY,
     STATE_REVIVE,
     STATE_DROP,
