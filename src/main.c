@@ -16,6 +16,7 @@ static const struct {
     {"listen", command_listen},
     {"pull", command_external},
     {"events", command_events},
+    {"wait", command_wait},
     {"forward", command_external},
     {"settings", command_external},
     {"reconcile", command_external},

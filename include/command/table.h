@@ -19,7 +19,7 @@ enum command {
 extern const struct option_row *const option_tables[];
 
 extern const struct option_row listen_options[], pull_options[], reconcile_options[], events_options[],
-    settings_options[];
+    wait_options[], settings_options[];
 
 /* The units that rows are written in: bytes, milliseconds. */
 #define OPTION_MIB    INT64_C(1048576)

@@ -52,10 +52,9 @@ void inbox_reader_pause(struct inbox_reader *r);
 /* How many events the query finds in all. */
 int inbox_reader_count(struct inbox_reader *r, int64_t *ret);
 
-/* Waits until something may have been recorded, at most a tenth of a second. Returns 0 when nothing was, 1
- * when something may have been, 2 when another inbox stands at the path now, whose ids are others. Ends the
- * query. */
-int inbox_reader_wait(struct inbox_reader *r);
+/* Waits until something may have been recorded, at most that many milliseconds. Returns 0 when nothing was, 1 when
+ * something may have been, 2 when another inbox stands at the path now, whose ids are others. Pauses the query. */
+int inbox_reader_wait(struct inbox_reader *r, int most);
 
 /* The same without waiting, for who has a loop. */
 int inbox_reader_look(struct inbox_reader *r);

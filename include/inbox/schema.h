@@ -21,7 +21,8 @@
  * event_note.
  *
  * Step 2: event_began has a row for each task that an event says has begun: an upload names it, or a status is
- * WAITING or PROCESSING; `ended` is the event that told of its end. `confirmed` is 0 or 1 for a pulled event that may
+ * WAITING or PROCESSING; `ended` is the event that told of its end, and `said` when it was told of as stuck.
+ * `confirmed` is 0 or 1 for a pulled event that may
  * happen again, else null. `reconciled` marks an event that was put together from the API; the body of the real one
  * takes its place when it comes. inbox_clock says from which id on the clock was ahead of the time that really passed,
  * and by how much; inbox_quarantine what strangers' events take. Only the newest uploads of an older inbox get rows in
@@ -74,6 +75,7 @@
             " event_id INTEGER NOT NULL,"                                                                    \
             " task_id TEXT NOT NULL,"                                                                        \
             " ended INTEGER,"                                                                                \
+            " said INTEGER,"                                                                                 \
             " PRIMARY KEY (event_id, task_id)) WITHOUT ROWID;"                                               \
             "INSERT OR IGNORE INTO event_began (event_id, task_id)"                                          \
             " SELECT id, task FROM ("                                                                        \
@@ -87,6 +89,10 @@
             " AND trust <> 'refused' AND " INBOX_IS_FINAL " LIMIT 1);"                                       \
             "CREATE INDEX event_began_task ON event_began (task_id);"                                        \
             "CREATE INDEX event_began_open ON event_began (task_id) WHERE ended IS NULL;"                    \
+            "CREATE INDEX event_began_unsaid ON event_began (event_id)"                                      \
+            " WHERE ended IS NULL AND said IS NULL;"                                                         \
+            "CREATE INDEX event_began_over ON event_began (event_id)"                                        \
+            " WHERE said IS NOT NULL AND ended IS NOT NULL;"                                                 \
             "CREATE TABLE inbox_info (name TEXT PRIMARY KEY, value) WITHOUT ROWID;"                          \
             "INSERT INTO inbox_info VALUES ('uuid', lower(hex(randomblob(16))));"                            \
             "CREATE TABLE inbox_clock ("                                                                     \

@@ -2,6 +2,7 @@
  * has committed survives a crash. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "record/sink.h"
@@ -21,5 +22,20 @@ int sink_inbox_new(const struct inbox_config *config, struct sink **ret);
  * many milliseconds it should be called again, whether or not anything arrives until then. */
 int sink_inbox_maintain(struct sink *sink);
 
+struct inbox_stuck;
+
+/* Finds tasks that began longer ago than that (microseconds) and have not ended, and gives each once, and once more when
+ * it has ended after all; also across restarts, and whichever process asks. To be called between transactions. Returns 0
+ * or a negative errno. */
+int sink_inbox_find_stuck(struct sink *sink, int64_t within,
+                          void (*say)(void *userdata, const struct inbox_stuck *task, bool over),
+                          void *userdata);
+
+/* When VOD's last event was received: microseconds since 1970, 0 where there is none. Returns 0 or a negative errno. */
+int sink_inbox_last_event(struct sink *sink, int64_t *ret);
+
 /* Keeps a number by name in the inbox (inbox_info), in a transaction. Returns 0 or a negative errno, said. */
 int sink_inbox_remember(struct sink *sink, const char *name, int64_t value);
+
+/* The number kept by that name, 0 where there is none. Returns 0 or a negative errno. */
+int sink_inbox_recall(struct sink *sink, const char *name, int64_t *ret);

@@ -34,3 +34,7 @@
 #define MESSAGE_FORWARD_LET_GO  "1d67fc0f5f3245869921fa1b6b113cff" /* events gone before they were handed on */
 #define MESSAGE_FORWARD_INBOX   "98757a1b01fe4b9bbcf80c9cf1efc844" /* another one in its place */
 #define MESSAGE_RECONCILED      "909ce552aef24b69896362c799e60ce1" /* a run of reconcile: what was missing */
+#define MESSAGE_STUCK           "0f4f4cfe6dd1475d99a5682ce334a9ea" /* a task began long ago and did not end */
+#define MESSAGE_STUCK_OVER      "18da56c736114f9fbf1a695a11f80a25" /* it ended after all */
+#define MESSAGE_SILENT          "7dccecb0eb2143ebae999652bbcf7b68" /* no event for long */
+#define MESSAGE_SILENT_OVER     "142f6234482544cb8152efbb1bb830f6" /* events come again */

@@ -49,7 +49,7 @@ int parse_size(const char *s, int64_t *ret)
 
 int parse_duration(const char *s, int64_t *ret)
 {
-    static const struct unit units[] = {{"ms", 1},      {"s", 1000},     {"min", 60000},
+    static const struct unit units[] = {{"ms", 1},      {"s", 1000},     {"min", 60000}, {"m", 60000},
                                         {"h", 3600000}, {"d", 86400000}, {"", 0}};
     /* 30 may be meant as seconds or as days. */
     return s[strspn(s, "0123456789")] ? parse_with_unit(s, units, ret) : -EINVAL;

@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "base/time_parse.h"
 #include "command/commands.h"
 #include "command/outputs.h"
@@ -19,9 +20,11 @@
 #include "open_inbox.h"
 #include "pager.h"
 #include "show.h"
+#include "json/json_write.h"
 
 enum {
     WRITE_AT = 256 * 1024, /* bytes that are written together */
+    FOLLOW_LOOK = 100,     /* milliseconds between looks at what else ends --follow */
 };
 
 static volatile sig_atomic_t stopped; /* by a signal, while events are followed */
@@ -104,7 +107,7 @@ static int follow(struct events *e)
     take_signals();
     int r = show_new(e);
     while (r >= 0 && !is_over(e)) {
-        r = inbox_reader_wait(e->reader);
+        r = inbox_reader_wait(e->reader, FOLLOW_LOOK);
         if (r > 1)
             e->last = 0;
         if (r > 0)
@@ -114,6 +117,55 @@ static int follow(struct events *e)
     }
     return r;
 }
+
+/* --- Stuck tasks --------------------------------------------------------------------------------------- */
+
+static void put_stuck(struct events *e, const struct inbox_stuck *t)
+{
+    struct buffer *out = &e->show.out;
+    bool json = e->show.format == SHOW_JSON;
+    const char *const names[] = {"task_id", "file_id", "type"}, *const values[] = {t->task_id, t->file_id,
+                                                                                   t->type};
+    buffer_puts(out, json ? "{\"since\":\"" : "");
+    if (json)
+        timestamp_utc(out, &e->show.time, t->since);
+    else
+        timestamp_local(out, &e->show.time, t->since);
+    buffer_puts(out, json ? "\"" : "");
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (json) {
+            buffer_printf(out, ",\"%s\":", names[i]);
+            if (values[i])
+                json_write_string(out, slice_of(values[i]));
+            else
+                buffer_puts(out, "null");
+        } else if (values[i]) {
+            buffer_printf(out, " %.*s=", (int)strcspn(names[i], "_"), names[i]);
+            text_logfmt_value(out, slice_of(values[i]));
+        }
+    }
+    buffer_puts(out, json ? "}\n" : "\n");
+}
+
+/* Lists what began before then and has not ended, or counts it. */
+static int show_stuck(struct events *e, int64_t before, bool counts)
+{
+    struct inbox_stuck task;
+    int64_t n = 0;
+    int r = inbox_reader_stuck(e->reader, before);
+    while (r >= 0 && n < e->limit && (r = inbox_reader_stuck_next(e->reader, &task)) > 0) {
+        n++;
+        if (!counts)
+            put_stuck(e, &task);
+        if (e->show.out.failed)
+            return -ENOMEM;
+    }
+    if (r >= 0 && counts)
+        printf("%" PRId64 "\n", n);
+    return r < 0 ? r : write_out(e);
+}
+
+/* --- The command --------------------------------------------------------------------------------------- */
 
 static int count(struct events *e)
 {
@@ -127,8 +179,6 @@ static int count(struct events *e)
         printf("%" PRId64 "\n", n < e->limit ? n : e->limit);
     return r;
 }
-
-/* --- The command --------------------------------------------------------------------------------------- */
 
 static int read_time(const struct options *o, const char *name, int64_t otherwise, int64_t *ret)
 {
@@ -166,8 +216,8 @@ static int read_options(struct events *e, const struct options *o)
         .refused = options_flag(o, "refused"),
         .reverse = options_flag(o, "reverse"),
     };
-    if (e->follow && (e->filter.reverse || options_flag(o, "count")))
-        return log_error_errno(EINVAL, "--follow goes with neither --reverse nor --count");
+    if (e->follow && (e->filter.reverse || options_flag(o, "count") || options_flag(o, "stuck")))
+        return log_error_errno(EINVAL, "--follow goes with none of --reverse, --count and --stuck");
     int r = read_time(o, "since", INT64_MIN, &e->filter.since);
     return r < 0 ? r : read_time(o, "until", INT64_MAX, &e->filter.until);
 }
@@ -179,7 +229,11 @@ static int run(struct events *e, const struct options *o)
         return r;
     if (!e->follow && !options_flag(o, "count") && !options_flag(o, "no-pager"))
         pager_open();
-    r = options_flag(o, "count") ? count(e) : e->follow ? follow(e) : show_new(e);
+    if (options_flag(o, "stuck"))
+        r = show_stuck(e, clock_now(CLOCK_REALTIME) - options_number(o, "expect-within") * 1000,
+                       options_flag(o, "count"));
+    else
+        r = options_flag(o, "count") ? count(e) : e->follow ? follow(e) : show_new(e);
     if (r == -EPIPE || stopped)
         return 0; /* the reader of stdout has seen enough */
     return r < 0 ? log_error_errno(r, "Failed to show the inbox: %m") : 0;

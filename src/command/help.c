@@ -20,6 +20,7 @@ static const struct {
      "  reconcile                   fetch the events that never came from what the API still knows\n"
      "  events                      look at recorded events, follow them\n"
      "  forward                     hand recorded events on: to a service, a program, Kafka\n"
+     "  wait                        block until an upload or a flow is decided\n"
      "  settings                    show and change how VOD delivers events\n"
      "\n"
      "vodhook help COMMAND lists the options of the others, vodhook version prints the version."},
@@ -31,6 +32,9 @@ static const struct {
      "event that VOD would have sent. The key needs vod:DescribeTasks, vod:DescribeTaskDetail and\n"
      "vod:SearchMedia."},
     {COMMAND_EVENTS, "vodhook events [OPTION]...", "Shows the events that were recorded, the oldest first."},
+    {COMMAND_WAIT, "vodhook wait --file-id ID | --task-id ID | --context TEXT [OPTION]...",
+     "Blocks until the upload or flow is decided, and prints its event. Exit status 0: it went well, 1: it\n"
+     "failed, 124: it was not decided in time."},
     {COMMAND_SETTINGS, "vodhook settings [OPTION]...",
      "Shows how VOD delivers events, and how many wait in its queue; with options, changes that.\n"
      "What is not given stays as it is."},

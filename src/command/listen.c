@@ -17,6 +17,7 @@
 #include "command/commands.h"
 #include "command/outputs.h"
 #include "command/setup.h"
+#include "expect.h"
 #include "record/message_ids.h"
 #include "source/http.h"
 #include "source/listener.h"
@@ -32,6 +33,7 @@ struct listen {
     struct service *service;
     struct listeners listeners;
     struct outputs outputs;
+    struct expect expect;
     struct secret sign_key;
     struct intake *intake;
     struct http *http;
@@ -44,6 +46,7 @@ static int64_t do_chores(void *userdata, int64_t now)
 {
     struct listen *l = userdata;
     int64_t due = outputs_chores(&l->outputs, service_loop(l->service), now);
+    due = clock_earlier(due, expect_chores(&l->expect, now));
     bool later = rate_limit_report(&l->requests, now);
     later |= rate_limit_report(&l->unreadable, now);
     return later ? clock_earlier(due, now + SECOND) : due;
@@ -217,6 +220,8 @@ enum exit_status command_listen(int argc, char *argv[])
     struct service_config config = {
         .chores = do_chores, .status = write_status, .state = get_state, .stop = stop, .userdata = &l};
     status = read_sign_key(&l, o) < 0 ? EXIT_CONFIGURATION : outputs_new(o, &l.outputs);
+    if (status == EXIT_DONE && expect_init(&l.expect, o, &l.outputs) < 0)
+        status = EXIT_CONFIGURATION;
     int r = status == EXIT_DONE ? service_new(&config, &l.service) : 0;
     if (status == EXIT_DONE && r >= 0)
         r = run(&l, o);

@@ -14,6 +14,7 @@
 #include "command/commands.h"
 #include "command/outputs.h"
 #include "command/setup.h"
+#include "expect.h"
 #include "record/message_ids.h"
 #include "source/queue.h"
 
@@ -28,6 +29,7 @@ struct pull {
     const struct options *options;
     struct caller caller;
     struct outputs outputs;
+    struct expect expect;
     struct intake *intake;
     struct queue *queue;
     struct service *service;
@@ -56,6 +58,7 @@ static int64_t do_chores(void *userdata, int64_t now)
 {
     struct pull *p = userdata;
     int64_t due = outputs_chores(&p->outputs, service_loop(p->service), now);
+    due = clock_earlier(due, expect_chores(&p->expect, now));
     return clock_earlier(due, show_progress(p, now));
 }
 
@@ -210,6 +213,8 @@ enum exit_status command_pull(int argc, char *argv[])
                                     .stop_max = STOP_MAX,
                                     .userdata = &p};
     status = caller_init(&p.caller, o, give_up, &p) < 0 ? EXIT_CONFIGURATION : outputs_new(o, &p.outputs);
+    if (status == EXIT_DONE && expect_init(&p.expect, o, &p.outputs) < 0)
+        status = EXIT_CONFIGURATION;
     if (status == EXIT_DONE)
         status = service_new(&config, &p.service) < 0 ? EXIT_FAILED : run(&p, o);
     pull_done(&p);

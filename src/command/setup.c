@@ -19,7 +19,8 @@ static int read_config(enum command command, struct options *o)
 {
     const char *path = options_string(o, "config");
     /* The file of the service may hold secrets; who may not read it may still look into an inbox. */
-    if (!path && command == COMMAND_EVENTS && access(CONFIG_DEFAULT, R_OK) < 0 && errno == EACCES)
+    if (!path && command & (COMMAND_EVENTS | COMMAND_WAIT) && access(CONFIG_DEFAULT, R_OK) < 0 &&
+        errno == EACCES)
         return 0;
     int r = options_parse_file(o, path ? path : CONFIG_DEFAULT);
     if (r != -ENOENT)

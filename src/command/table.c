@@ -48,6 +48,13 @@ static const struct option_row shared_options[] = {
      .most = (OPTION_MIB << 30), .commands = RECEIVING,
      .help = "remove the oldest events when the database is larger"},
 
+    {.name = "expect-within", .type = OPTION_DURATION, .argument = "TIME", .least = OPTION_SECOND,
+     .most = 36500 * OPTION_DAY, .commands = COMMAND_LISTEN | COMMAND_PULL, .heading = "What is expected",
+     .help = "warn once of a task that has not ended within TIME of its beginning"},
+    {.name = "expect-event-every", .type = OPTION_DURATION, .argument = "TIME", .least = OPTION_SECOND,
+     .most = 36500 * OPTION_DAY, .commands = COMMAND_LISTEN | COMMAND_PULL,
+     .help = "warn once when no event came for TIME"},
+
     {.name = "config", .type = OPTION_PATH, .argument = "FILE", .argv_only = true, .commands = EVERY,
      .heading = "General",
      .help = "read settings from FILE, lines of the form name = value with the names of these options "
@@ -72,5 +79,6 @@ static const struct option_row shared_options[] = {
 /* clang-format on */
 
 const struct option_row *const option_tables[] = {
-    listen_options, pull_options, reconcile_options, events_options, settings_options, shared_options, NULL,
+    listen_options, pull_options,     reconcile_options, events_options,
+    wait_options,   settings_options, shared_options,    NULL,
 };

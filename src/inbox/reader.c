@@ -7,19 +7,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/buffer.h"
 #include "base/cleanup.h"
 #include "inbox/schema.h"
+#include "watch.h"
 
 enum {
     DECODE_MEMORY = 1024 * 1024 * 1024, /* bytes for reading one event: whatever the listener was given */
     BUSY_WAIT = 2000, /* milliseconds: only while another process repairs what a killed one left */
-    IDLE = 100,       /* milliseconds between looks while nothing happens */
-    SETTLE = 10,      /* and while something does: a commit is seen a little after its first write */
+    IDLE = 100,       /* milliseconds between looks where nothing can be heard */
+    SETTLE = 5,       /* and after a write was heard: its commit is seen a little later; */
+    SETTLE_MOST = 50, /* then ever longer, since a disk may take its time, */
+    LOOKS = 200,      /* up to that many times; */
+    LOOKS_AFTER = 4,  /* fewer where a commit was seen, for another one that was under way */
 };
 
 struct inbox_reader {
@@ -27,8 +30,9 @@ struct inbox_reader {
     sqlite3 *db;
     bool immutable; /* opened as a file that nobody writes to */
     struct stat file;
-    int inotify; /* -1 where there is none */
-    int active;  /* so many looks more before nothing happens */
+    struct watch watch;
+    int settle; /* milliseconds to the next look after a write; 0 while nothing is expected */
+    int looks;  /* left until nothing is expected any more */
     int64_t version;
     sqlite3_stmt *data_version;
     int64_t schema; /* PRAGMA user_version: one of before has not all tables */
@@ -162,16 +166,6 @@ static int read_identity(struct inbox_reader *r)
     return err;
 }
 
-/* Without one, a look every tenth of a second serves as well. */
-static void watch(struct inbox_reader *r)
-{
-    char name[4096 + 8];
-    snprintf(name, sizeof name, "%s-wal", r->path);
-    r->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-    if (r->inotify >= 0)
-        inotify_add_watch(r->inotify, name, IN_MODIFY);
-}
-
 static int open_inner(struct inbox_reader *r, const char **ret_why)
 {
     if (stat(r->path, &r->file) < 0)
@@ -187,7 +181,7 @@ static int open_inner(struct inbox_reader *r, const char **ret_why)
         err = event_decoder_new(DECODE_MEMORY, &r->decoder);
     if (err < 0)
         return err;
-    watch(r);
+    watch_open(&r->watch, r->path);
     int rc = sqlite3_prepare_v2(r->db, "PRAGMA data_version", -1, &r->data_version, NULL);
     return rc == SQLITE_OK ? 0 : error_of(r, rc);
 }
@@ -198,7 +192,7 @@ int inbox_reader_open(const char *path, struct inbox_reader **ret, const char **
     cleanup(inbox_reader_free_p) struct inbox_reader *r = calloc(1, sizeof *r);
     if (!r)
         return -ENOMEM;
-    r->inotify = -1;
+    r->watch = (struct watch){-1, -1};
     r->path = strdup(path);
     int err = r->path ? open_inner(r, ret_why) : -ENOMEM;
     if (err < 0)
@@ -216,8 +210,7 @@ struct inbox_reader *inbox_reader_free(struct inbox_reader *r)
     sqlite3_finalize(r->data_version);
     event_decoder_free(r->decoder);
     sqlite3_close(r->db);
-    if (r->inotify >= 0)
-        close(r->inotify);
+    watch_close(&r->watch);
     free(r->path);
     free(r);
     return NULL;
@@ -606,18 +599,27 @@ int inbox_reader_look(struct inbox_reader *r)
     return outdated(r) ? reopen(r) : changed(r);
 }
 
-/* A write to the log comes before the commit that it belongs to, by as long as the disk takes. */
-int inbox_reader_wait(struct inbox_reader *r)
+/* A write to the log comes before the commit that it belongs to, by as long as the disk takes. After a commit was seen
+ * the next look waits: under load many readers would else do nothing but look. */
+int inbox_reader_wait(struct inbox_reader *r, int most)
 {
-    struct pollfd p = {.fd = r->inotify, .events = POLLIN};
-    if (r->active > 0)
-        poll(NULL, 0, SETTLE);
+    bool deaf = r->watch.fd < 0 || r->immutable;
+    struct pollfd p = {.fd = r->watch.fd, .events = POLLIN};
+    if (r->settle)
+        poll(NULL, 0, r->settle < most ? r->settle : most);
     else
-        poll(&p, 1, IDLE);
-    char events[4096];
-    if (r->inotify >= 0 && read(r->inotify, events, sizeof events) > 0)
-        r->active = IDLE / SETTLE;
-    else
-        r->active -= r->active > 0;
-    return inbox_reader_look(r);
+        poll(&p, deaf ? 0 : 1, deaf && most > IDLE ? IDLE : most);
+    bool heard = watch_take(&r->watch);
+    int result = inbox_reader_look(r);
+    if (result > 0)
+        r->settle = SETTLE_MOST, r->looks = LOOKS_AFTER;
+    else if (heard && !r->settle)
+        r->settle = SETTLE, r->looks = LOOKS;
+    else if (heard)
+        r->looks = LOOKS;
+    else if (r->settle && --r->looks <= 0)
+        r->settle = 0;
+    else if (r->settle)
+        r->settle = 2 * r->settle < SETTLE_MOST ? 2 * r->settle : SETTLE_MOST;
+    return result;
 }

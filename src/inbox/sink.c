@@ -33,9 +33,11 @@
 #include "base/log.h"
 #include "checkpoint.h"
 #include "database.h"
+#include "inbox/reader.h"
 #include "record/message_ids.h"
 #include "retention.h"
 #include "store.h"
+#include "stuck.h"
 
 static const int64_t MILLISECOND = 1000;
 static const int64_t SECOND = 1000000;
@@ -285,6 +287,72 @@ int sink_inbox_remember(struct sink *sink, const char *name, int64_t value)
     if (result == INBOX_OK)
         result = database_commit(&i->db);
     return result == INBOX_OK ? 0 : failed(i, result);
+}
+
+/* A number that a query finds; it waits for nobody. */
+static int ask(struct sink *sink, const char *sql, int64_t *ret)
+{
+    struct inbox *i = (struct inbox *)sink;
+    int result = i->db.begun ? INBOX_OK : ensure_open(i);
+    if (result == INBOX_OK)
+        result = database_number(&i->db, sql, ret);
+    return result == INBOX_OK ? 0 : errno_of(i, result);
+}
+
+int sink_inbox_recall(struct sink *sink, const char *name, int64_t *ret)
+{
+    char sql[128];
+    snprintf(sql, sizeof sql, "SELECT ifnull((SELECT value FROM inbox_info WHERE name = '%s'), 0)", name);
+    return ask(sink, sql, ret);
+}
+
+int sink_inbox_last_event(struct sink *sink, int64_t *ret)
+{
+    return ask(sink,
+               "SELECT ifnull((SELECT received FROM event WHERE trust <> 'refused' AND source <> 'reconcile'"
+               " ORDER BY received DESC LIMIT 1), 0)",
+               ret);
+}
+
+static void say_stuck(const struct stuck *s,
+                      void (*say)(void *userdata, const struct inbox_stuck *task, bool over), void *userdata)
+{
+    for (size_t k = 0; k < s->n; k++) {
+        const struct stuck_task *t = &s->tasks[k];
+        struct inbox_stuck task = {
+            .since = t->since, .task_id = t->task_id, .file_id = t->file_id, .type = t->type};
+        say(userdata, &task, t->over);
+    }
+}
+
+int sink_inbox_find_stuck(struct sink *sink, int64_t within,
+                          void (*say)(void *userdata, const struct inbox_stuck *task, bool over),
+                          void *userdata)
+{
+    struct inbox *i = (struct inbox *)sink;
+    struct stuck s;
+    int64_t now = clock_now(CLOCK_REALTIME);
+    if (i->db.begun)
+        return 0;
+    i->db.busy_wait = BUSY_WAIT_CHORES;
+    int result = ensure_open(i);
+    if (result == INBOX_OK)
+        result = stuck_find(&s, &i->db, now - within, now);
+    if (result != INBOX_OK)
+        return errno_of(i, result);
+    if (s.n > 0) {
+        result = begin(i);
+        if (result == INBOX_OK)
+            result = stuck_mark(&s, &i->db, now);
+        if (result == INBOX_OK)
+            result = database_commit(&i->db);
+        if (result == INBOX_OK)
+            say_stuck(&s, say, userdata);
+        else
+            failed(i, result);
+    }
+    stuck_done(&s);
+    return result == INBOX_OK ? 0 : errno_of(i, result);
 }
 
 /* --- Chores -------------------------------------------------------------------------------------------- */

@@ -17,7 +17,8 @@ TABLES = [path for path in TABLES if path.name != "forward_options.c"]
 COMPLETION = TREE / "systemd/bash-completion/vodhook"
 CATALOG = TREE / "systemd/vodhook.catalog"
 EXAMPLE = TREE / "systemd/vodhook.conf"
-COMMANDS = ["listen", "events", "forward", *(["reconcile", "pull", "settings"] if (TREE / "src/main_cloud.c").exists() else [])]
+COMMANDS = ["listen", "wait", "events", "forward",
+            *(["reconcile", "pull", "settings"] if (TREE / "src/main_cloud.c").exists() else [])]
 
 
 def run(*command, **more):
@@ -113,7 +114,7 @@ def complete(*words):
 
 
 def test_completion_knows_the_commands():
-    assert complete("") == {"listen", "pull", "reconcile", "events", "forward", "settings", "help", "version"}
+    assert complete("") == {"listen", "pull", "reconcile", "events", "wait", "forward", "settings", "help", "version"}
     assert complete("ev") == {"events"}
 
 

@@ -55,6 +55,7 @@ static void test_duration(void **state)
     expect(parse_duration, "10s", 0, 10000);
     expect(parse_duration, "500ms", 0, 500);
     expect(parse_duration, "2min", 0, 120000);
+    expect(parse_duration, "2m", 0, 120000);
     expect(parse_duration, "1h", 0, 3600000);
     expect(parse_duration, "30d", 0, INT64_C(2592000000));
     expect(parse_duration, "106751991168d", -ERANGE, 0);

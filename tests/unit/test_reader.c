@@ -218,16 +218,16 @@ static int wait_for_news(void)
 {
     int r = 0;
     for (int k = 0; r == 0 && k < 100; k++)
-        r = inbox_reader_wait(reader);
+        r = inbox_reader_wait(reader, 100);
     return r;
 }
 
 static void what_is_new_is_seen(void **state)
 {
     (void)state;
-    while (inbox_reader_wait(reader) > 0)
+    while (inbox_reader_wait(reader, 100) > 0)
         ;
-    assert_int_equal(inbox_reader_wait(reader), 0);
+    assert_int_equal(inbox_reader_wait(reader, 100), 0);
     deliver(at(100), UPLOAD("5"));
     assert_int_equal(wait_for_news(), 1);
     assert_string_equal(found_between(everything, 8, 1000, false), "9 ");
@@ -238,10 +238,10 @@ static void another_file_at_the_path_is_opened(void **state)
     (void)state;
     char moved[160];
     snprintf(moved, sizeof moved, "%s.moved", path);
-    while (inbox_reader_wait(reader) > 0)
+    while (inbox_reader_wait(reader, 100) > 0)
         ;
     assert_int_equal(rename(path, moved), 0);
-    assert_int_equal(inbox_reader_wait(reader), 0);
+    assert_int_equal(inbox_reader_wait(reader, 100), 0);
     deliver(at(100), UPLOAD("5"));
     assert_int_equal(wait_for_news(), 2);
     assert_string_equal(found(everything), "1 ");

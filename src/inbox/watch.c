@@ -1,0 +1,68 @@
+/* watch.c: hears of writes to an inbox, by inotify or dnotify. */
+#include "watch.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+
+static bool open_inotify(struct watch *w, const char *path, const char *log)
+{
+    w->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    if (w->fd < 0)
+        return false;
+    if (inotify_add_watch(w->fd, log, IN_MODIFY) < 0 ||
+        inotify_add_watch(w->fd, path, IN_MODIFY | IN_MOVE_SELF | IN_DELETE_SELF | IN_ATTRIB) < 0)
+        close(steal_fd(&w->fd));
+    return true; /* what cannot be watched now cannot be by dnotify either */
+}
+
+/* The signal is taken from a descriptor, so that it can be polled for as well. */
+static void open_dnotify(struct watch *w, const char *path)
+{
+    char folder[PATH_MAX];
+    snprintf(folder, sizeof folder, "%s", path);
+    char *slash = strrchr(folder, '/');
+    if (slash)
+        slash[slash == folder] = '\0';
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGIO);
+    w->folder = open(slash ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (w->folder < 0 || sigprocmask(SIG_BLOCK, &signals, NULL) < 0)
+        return;
+    if (fcntl(w->folder, F_NOTIFY, DN_MULTISHOT | DN_MODIFY | DN_CREATE | DN_DELETE | DN_RENAME) == 0)
+        w->fd = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+void watch_open(struct watch *w, const char *path)
+{
+    char log[PATH_MAX];
+    *w = (struct watch){-1, -1};
+    snprintf(log, sizeof log, "%s-wal", path);
+    if (!open_inotify(w, path, log))
+        open_dnotify(w, path);
+}
+
+void watch_close(struct watch *w)
+{
+    if (w->fd >= 0)
+        close(steal_fd(&w->fd));
+    if (w->folder >= 0)
+        close(steal_fd(&w->folder));
+}
+
+bool watch_take(struct watch *w)
+{
+    char heard[4096];
+    bool any = false;
+    while (w->fd >= 0 && read(w->fd, heard, sizeof heard) > 0)
+        any = true;
+    return any;
+}
