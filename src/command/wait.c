@@ -14,7 +14,7 @@
 #include "show.h"
 
 static const int64_t MILLISECOND = 1000;
-static const int64_t LOOK_LEAST = 10000; /* milliseconds: for what a watch may miss */
+static const int64_t LOOK_LEAST = 5000; /* milliseconds: for what a watch may miss */
 
 struct wait {
     struct inbox_reader *reader;

@@ -22,7 +22,7 @@ enum {
     SETTLE = 5,       /* and after a write was heard: its commit is seen a little later; */
     SETTLE_MOST = 50, /* then ever longer, since a disk may take its time, */
     LOOKS = 200,      /* up to that many times; */
-    LOOKS_AFTER = 4,  /* fewer where a commit was seen, for another one that was under way */
+    LOOKS_AFTER = 2,  /* fewer where a commit was seen, for another one that was under way */
 };
 
 struct inbox_reader {
@@ -192,7 +192,7 @@ int inbox_reader_open(const char *path, struct inbox_reader **ret, const char **
     cleanup(inbox_reader_free_p) struct inbox_reader *r = calloc(1, sizeof *r);
     if (!r)
         return -ENOMEM;
-    r->watch = (struct watch){-1, -1};
+    r->watch = (struct watch){.fd = -1, .folder = -1};
     r->path = strdup(path);
     int err = r->path ? open_inner(r, ret_why) : -ENOMEM;
     if (err < 0)
@@ -599,6 +599,17 @@ int inbox_reader_look(struct inbox_reader *r)
     return outdated(r) ? reopen(r) : changed(r);
 }
 
+/* A look that costs no lock. */
+static int peek(struct inbox_reader *r, bool file_too)
+{
+    bool moved = watch_moved(&r->watch);
+    if ((moved || file_too) && outdated(r))
+        return reopen(r);
+    if (moved)
+        inbox_reader_pause(r);
+    return moved;
+}
+
 /* A write to the log comes before the commit that it belongs to, by as long as the disk takes. After a commit was seen
  * the next look waits: under load many readers would else do nothing but look. */
 int inbox_reader_wait(struct inbox_reader *r, int most)
@@ -609,8 +620,8 @@ int inbox_reader_wait(struct inbox_reader *r, int most)
         poll(NULL, 0, r->settle < most ? r->settle : most);
     else
         poll(&p, deaf ? 0 : 1, deaf && most > IDLE ? IDLE : most);
-    bool heard = watch_take(&r->watch);
-    int result = inbox_reader_look(r);
+    bool heard = watch_take(&r->watch), idle = !r->settle;
+    int result = deaf || !r->watch.index ? inbox_reader_look(r) : peek(r, heard || idle);
     if (result > 0)
         r->settle = SETTLE_MOST, r->looks = LOOKS_AFTER;
     else if (heard && !r->settle)

@@ -2,10 +2,13 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct watch {
-    int fd;     /* to poll for; -1 where nothing can be heard */
-    int folder; /* with dnotify, else -1 */
+    int fd;                         /* to poll for; -1 where nothing can be heard */
+    int folder;                     /* with dnotify, else -1 */
+    const volatile uint32_t *index; /* the head of the log's index, mapped; NULL where it cannot be */
+    uint32_t change;                /* its counter of commits, when it was last looked at */
 };
 
 /* Watches the database at the path, and the log beside it. By inotify; by dnotify, which has no limit, where this user has
@@ -15,3 +18,7 @@ void watch_close(struct watch *w);
 
 /* Takes what was heard. Returns whether anything was. */
 bool watch_take(struct watch *w);
+
+/* Whether anything was committed since the last call, as far as the index of the log tells: without a lock or a system
+ * call, since with a thousand readers each lock is looked for among a thousand. */
+bool watch_moved(struct watch *w);
