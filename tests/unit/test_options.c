@@ -172,7 +172,7 @@ static void test_argv_mistakes(void **state)
         {{"--max-body", "99999999999999999999"},
          "--max-body: '99999999999999999999' is out of range: from 1K to 64M"},
         {{"--timeout", "9ms"}, "--timeout: '9ms' is out of range: from 10ms to 1d"},
-        {{"--timeout", "1m"}, "--timeout: '1m' is no time: a whole number with ms, s, min, h or d"},
+        {{"--timeout", "1w"}, "--timeout: '1w' is no time: a whole number with ms, s, min, h or d"},
         {{"--timeout", "30"}, "--timeout: 30 what? 30d, 30h or 30s"},
         {{"--old-limit", "30"}, "--old-limit is not an option any more: the limit is 8M"},
         {{"--old-limit=x"}, "--old-limit is not an option any more: the limit is 8M"},

@@ -59,7 +59,7 @@ static void test_duration(void **state)
     expect(parse_duration, "1h", 0, 3600000);
     expect(parse_duration, "30d", 0, INT64_C(2592000000));
     expect(parse_duration, "106751991168d", -ERANGE, 0);
-    const char *wrong[] = {"", "s", "10", "10m", "10 s", "1.5s", "10sec", "-1s"};
+    const char *wrong[] = {"", "s", "10", "10w", "10 s", "1.5s", "10sec", "-1s"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         expect(parse_duration, wrong[i], -EINVAL, 0);
 }
