@@ -43,6 +43,11 @@ enum exit_status outputs_new(const struct options *o, struct outputs *ret);
  * when they are due again: monotonic microseconds. */
 int64_t outputs_chores(struct outputs *o, sd_event *loop, int64_t now);
 
+/* Appends "Every event is recorded in FILE before it is answered, and kept for 30d, up to 4G", with that verb; nothing
+ * where none is recorded. */
+void outputs_write_kept(const struct outputs *outputs, const struct options *o, struct buffer *to,
+                        const char *verb);
+
 /* Appends the line for STATUS=: totals and clock times; or, while nothing can be recorded, that and since when
  * (given_up: as recorder_write_health()). The state is a number that changes with the first event and with health. */
 void outputs_write_status(const struct outputs *o, struct buffer *to, const char *given_up);

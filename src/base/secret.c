@@ -55,7 +55,8 @@ int secret_read(const char *path, struct secret *ret)
         return log_error_errno(ENODATA, "The key file %s is empty", path);
     s.data[s.len] = '\0';
     if (st.st_mode & S_IROTH)
-        log_warning("Every user of this machine can read the key file %s: chmod o-r", path);
+        log_warning("Every user of this machine can read the key file %s: chgrp vodhook %s && chmod 0640 %s",
+                    path, path, path);
     ret->len = s.len;
     ret->data = steal_pointer(s.data);
     return 0;

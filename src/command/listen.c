@@ -164,18 +164,23 @@ static void print_banner(const struct listen *l)
         dprintf(to.fd, "%sStarted httpserver on %s\n", priority ? "<6>" : "", l->listeners.list[i].name);
 }
 
+static const char *who_is_believed(bool path, bool key)
+{
+    if (path && key)
+        return "signed events to the secret path";
+    return path ? "events to the secret path" : key ? "signed events" : "anyone";
+}
+
 static void print_start_lines(const struct listen *l, const struct options *o)
 {
-    if (l->outputs.inbox_path)
-        log_message(MESSAGE_STARTED, LOG_INFO, 0, "Every event is recorded in %s before it is answered",
-                    l->outputs.inbox_path);
-    else if (l->outputs.required)
-        log_message(MESSAGE_STARTED, LOG_INFO, 0, "Every event is recorded in the %s before it is answered",
-                    l->outputs.required);
-    else
-        log_message(MESSAGE_STARTED, LOG_INFO, 0,
-                    "A 200 means received, not recorded: there is neither an inbox nor a journal");
-    if (!options_string(o, "path") && !l->sign_key.len)
+    bool path = options_string(o, "path"), key = l->sign_key.len;
+    cleanup(buffer_done) struct buffer kept = {0};
+    outputs_write_kept(&l->outputs, o, &kept, "answered");
+    if (!l->outputs.required)
+        buffer_puts(&kept, "A 200 means received, not recorded: there is neither an inbox nor a journal");
+    log_message(MESSAGE_STARTED, LOG_INFO, 0, "This is vodhook " VODHOOK_VERSION ", which believes %s. %.*s",
+                who_is_believed(path, key), (int)kept.len, kept.data);
+    if (!path && !key)
         log_notice(
             "Anyone who reaches the port can post events: set --sign-key-file (the key of the VOD console) "
             "or a secret path in the configuration file to tell VOD's from others");

@@ -172,6 +172,17 @@ int64_t outputs_chores(struct outputs *o, sd_event *loop, int64_t now)
     return next < 0 ? due : clock_earlier(due, now + next * MILLISECOND);
 }
 
+void outputs_write_kept(const struct outputs *outputs, const struct options *o, struct buffer *to,
+                        const char *verb)
+{
+    if (outputs->inbox_path)
+        buffer_printf(to, "Every event is recorded in %s before it is %s, and kept for %s, up to %s",
+                      outputs->inbox_path, verb, options_string(o, "inbox-keep"),
+                      options_string(o, "inbox-max"));
+    else if (outputs->required)
+        buffer_printf(to, "Every event is recorded in the %s before it is %s", outputs->required, verb);
+}
+
 void outputs_write_status(const struct outputs *o, struct buffer *to, const char *given_up)
 {
     const struct recorder_stats *s = recorder_stats(o->recorder);

@@ -148,17 +148,15 @@ static int make_queue(struct pull *p, const struct options *o)
 
 static void print_start_line(const struct pull *p)
 {
-    const char *host = p->caller.endpoint.host;
-    if (p->outputs.required)
-        log_message(MESSAGE_STARTED, LOG_INFO, 0,
-                    "Pulling from %s; every event is recorded in %s before it is confirmed", host,
-                    p->outputs.inbox_path ? p->outputs.inbox_path : "the journal");
-    else
-        log_message(
-            MESSAGE_STARTED, LOG_WARNING, 0,
-            "Pulling from %s; an event that is confirmed was shown, not recorded, and is gone: there is "
-            "neither an inbox nor a journal",
-            host);
+    cleanup(buffer_done) struct buffer kept = {0};
+    outputs_write_kept(&p->outputs, p->options, &kept, "confirmed");
+    if (!p->outputs.required)
+        buffer_puts(&kept,
+                    "A confirmed event was shown, not recorded, and is gone: there is neither an inbox nor a "
+                    "journal");
+    log_message(MESSAGE_STARTED, p->outputs.required ? LOG_INFO : LOG_WARNING, 0,
+                "This is vodhook " VODHOOK_VERSION ", pulling from %s. %.*s", p->caller.endpoint.host,
+                (int)kept.len, kept.data);
 }
 
 static void print_stop_line(const struct pull *p)

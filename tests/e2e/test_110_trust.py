@@ -73,6 +73,8 @@ def test_only_the_path_counts(start, config, credentials, by):
     warned = any("command line" in line and "secret" in line for line in vodhook.err.seen)
     assert warned == (by == "command line")
     assert not any("Anyone who reaches the port" in line for line in vodhook.err.seen)
+    assert any("believes events to the secret path." in line for line in vodhook.err.seen) or \
+        vodhook.err.find(r"believes events to the secret path\.")
     counts = vodhook.stop()
     assert (counts["events"], counts["refused"]) == (len(RIGHT), len(WRONG))
 

@@ -15,7 +15,8 @@ def inbox(tmp_path):
 
 def test_the_start_line_names_the_file(start, inbox):
     vodhook = start(inbox=inbox)
-    assert vodhook.err.find("Every event is recorded in (.*) before it is answered")[1] == str(inbox)
+    assert vodhook.err.find(r"This is vodhook \d+\.\d+\S*, which believes anyone. Every event is recorded in (.*) before it is "
+                            "answered, and kept for 30d, up to 4G")[1] == str(inbox)
 
 
 def test_by_default_it_is_in_the_users_state(start):

@@ -12,8 +12,6 @@ EVENTS_PAGE = TREE / "src/command/vodhook-events.1"
 CONF_PAGE = TREE / "src/command/vodhook.conf.5"
 PAGES = sorted((TREE / "src").glob("*/*.[15]"))
 TABLES = [TREE / "src/command/table.c", *sorted((TREE / "src/command").glob("*_options.c"))]
-# forward has a configuration file of its own.
-TABLES = [path for path in TABLES if path.name != "forward_options.c"]
 COMPLETION = TREE / "systemd/bash-completion/vodhook"
 CATALOG = TREE / "systemd/vodhook.catalog"
 EXAMPLE = TREE / "systemd/vodhook.conf"
