@@ -1,9 +1,12 @@
 /* kafka_conf.c: the properties of librdkafka that the Kafka target sets, and those that its user does. */
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
@@ -61,6 +64,15 @@ static int set_given(rd_kafka_conf_t *conf, const char *setting)
     return r < 0 ? r : set(conf, name, value);
 }
 
+static int check_owner_only(const char *path)
+{
+    struct stat st;
+    if (stat(path, &st) == 0 && st.st_mode & (S_IRWXG | S_IRWXO))
+        return log_error_errno(EPERM, "Others than its owner may read or change %s: chmod 600 %s", path,
+                               path);
+    return 0;
+}
+
 static int set_from_file(rd_kafka_conf_t *conf, const char *setting)
 {
     cleanup_free char *name = NULL;
@@ -68,8 +80,23 @@ static int set_from_file(rd_kafka_conf_t *conf, const char *setting)
     const char *path = NULL;
     int r = split(setting, &name, &path);
     if (r >= 0)
+        r = check_owner_only(path);
+    if (r >= 0)
         r = secret_read(path, &secret);
     return r < 0 ? r : set(conf, name, secret.data);
+}
+
+/* As systemd hands it to the service, which has made sure that nobody else can read it. */
+static int set_credential(rd_kafka_conf_t *conf)
+{
+    const char *folder = getenv("CREDENTIALS_DIRECTORY");
+    char path[PATH_MAX];
+    cleanup(secret_done) struct secret secret = {0};
+    if (!folder || snprintf(path, sizeof path, "%s/kafka-password", folder) >= (int)sizeof path ||
+        access(path, F_OK) < 0)
+        return 0;
+    int r = secret_read(path, &secret);
+    return r < 0 ? r : set(conf, "sasl.password", secret.data);
 }
 
 static int get_number(rd_kafka_conf_t *conf, const char *name, uint64_t *ret)
@@ -122,6 +149,8 @@ int kafka_setup_init(struct kafka_setup *s, const struct kafka_config *config)
         r = set_number(s->conf, "message.max.bytes", KAFKA_MESSAGE_MAX);
     if (r >= 0)
         r = set_number(s->conf, "message.timeout.ms", KAFKA_PATIENCE);
+    if (r >= 0)
+        r = set_credential(s->conf);
     for (size_t i = 0; r >= 0 && i < config->n_settings; i++)
         r = set_given(s->conf, config->settings[i]);
     for (size_t i = 0; r >= 0 && i < config->n_setting_files; i++)
