@@ -46,7 +46,7 @@ uninstall:
 	$(Q)$(if $(DESTDIR),,sh systemd/tell-systemd leaving $(UNITS))
 	$(Q)for entry in $(INSTALLED); do IFS=:; set -- $$entry; rm -f "$(DESTDIR)$$3"; done
 	$(Q)! cmp -s systemd/vodhook.conf "$(DESTDIR)$(CONFIG)" || rm "$(DESTDIR)$(CONFIG)"
-	$(Q)for dir in $(LIBEXECDIR) $(DATADIR) $(EXAMPLESDIR) $(dir $(EXAMPLESDIR)); do \
+	$(Q)for dir in $(LIBEXECDIR) $(DATADIR) $(EXAMPLESDIR) $(dir $(EXAMPLESDIR)) /etc/vodhook/forward /etc/vodhook; do \
 	    [ ! -d "$(DESTDIR)$$dir" ] || rmdir --ignore-fail-on-non-empty "$(DESTDIR)$$dir"; \
 	done
 	$(Q)$(if $(DESTDIR),,sh systemd/tell-systemd gone)

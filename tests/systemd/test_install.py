@@ -32,16 +32,13 @@ def expected(prefix):
         *(f"{prefix}/share/man/man5/{page.name}" for page in (TREE / "src").glob("*/*.5")),
         "etc/vodhook.conf",
         f"{prefix}/share/vodhook/format-1.schema.json",
-        f"{prefix}/share/doc/vodhook/examples/sign-key.conf.example",
-        f"{UNITDIR}/vodhook.service", f"{UNITDIR}/vodhook.socket",
+        *(f"{prefix}/share/doc/vodhook/examples/{file.name}" for file in (TREE / "systemd").glob("*.conf.example")),
+        *(f"{prefix}/libexec/vodhook/vodhook-{main.stem.removeprefix('main_')}" for main in (TREE / "src").glob("main_*.c")),
+        *(f"{UNITDIR}/{file.name}" for kind in ("service", "socket", "timer") for file in (TREE / "systemd").glob(f"*.{kind}")),
         pkg_config("sysusersdir", "systemd", "/usr/lib/sysusers.d") + "/vodhook.conf",
         pkg_config("catalogdir", "systemd", "/usr/lib/systemd/catalog") + "/vodhook.catalog",
         f"{completions}/vodhook",
     }
-    if (TREE / "src/main_cloud.c").exists():
-        files.add(f"{prefix}/libexec/vodhook/vodhook-cloud")
-    if (TREE / "systemd/vodhook-pull.service").exists():
-        files |= {f"{UNITDIR}/vodhook-{name}" for name in ("pull.service", "reconcile.service", "reconcile.timer")}
     return sorted(files)
 
 
