@@ -16,7 +16,7 @@
 #include "command/commands.h"
 #include "command/outputs.h"
 #include "command/setup.h"
-#include "inbox/reader.h"
+#include "inbox/lookup.h"
 #include "open_inbox.h"
 #include "pager.h"
 #include "show.h"

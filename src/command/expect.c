@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "inbox/reader.h"
+#include "inbox/lookup.h"
 #include "inbox/sink.h"
 #include "record/message_ids.h"
 

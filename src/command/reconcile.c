@@ -16,6 +16,7 @@
 #include "command/commands.h"
 #include "command/outputs.h"
 #include "command/setup.h"
+#include "inbox/lookup.h"
 #include "inbox/sink.h"
 #include "open_inbox.h"
 #include "record/message_ids.h"

@@ -13,7 +13,7 @@
 #include "base/buffer.h"
 #include "base/cleanup.h"
 #include "inbox/schema.h"
-#include "watch.h"
+#include "reader_private.h"
 
 enum {
     DECODE_MEMORY = 1024 * 1024 * 1024, /* bytes for reading one event: whatever the listener was given */
@@ -25,34 +25,9 @@ enum {
     LOOKS_AFTER = 2,  /* fewer where a commit was seen, for another one that was under way */
 };
 
-struct inbox_reader {
-    char *path; /* owned */
-    sqlite3 *db;
-    bool immutable; /* opened as a file that nobody writes to */
-    struct stat file;
-    struct watch watch;
-    int settle; /* milliseconds to the next look after a write; 0 while nothing is expected */
-    int looks;  /* left until nothing is expected any more */
-    int64_t version;
-    sqlite3_stmt *data_version;
-    int64_t schema; /* PRAGMA user_version: one of before has not all tables */
-    char identity[40];
-    struct event_decoder *decoder;
-    struct event event;
-
-    /* The query. */
-    struct inbox_filter filter;
-    int64_t after, up_to;
-    sqlite3_stmt *find;
-    bool paused;
-    sqlite3_stmt *stuck;
-    int rank; /* of the last event, and the rest of its place in the order */
-    int64_t received, id;
-};
-
 /* --- Opening ------------------------------------------------------------------------------------------- */
 
-static int error_of(struct inbox_reader *r, int rc)
+int reader_error(struct inbox_reader *r, int rc)
 {
     int system_error = sqlite3_system_errno(r->db);
     switch (rc & 0xFF) {
@@ -104,7 +79,7 @@ static int number_of(struct inbox_reader *r, const char *sql, int64_t *ret)
     int rc = sqlite3_prepare_v2(r->db, sql, -1, &s, NULL);
     if (rc == SQLITE_OK && (rc = sqlite3_step(s)) == SQLITE_ROW)
         *ret = sqlite3_column_int64(s, 0);
-    int err = rc == SQLITE_ROW ? 0 : error_of(r, rc);
+    int err = rc == SQLITE_ROW ? 0 : reader_error(r, rc);
     sqlite3_finalize(s);
     return err;
 }
@@ -119,7 +94,7 @@ static int open_as(struct inbox_reader *r, bool immutable)
     r->immutable = immutable;
     int rc = sqlite3_open_v2(uri, &r->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, NULL);
     if (rc != SQLITE_OK)
-        return error_of(r, rc);
+        return reader_error(r, rc);
     sqlite3_busy_timeout(r->db, BUSY_WAIT);
     int64_t tables;
     return number_of(r, "SELECT count(*) FROM sqlite_master", &tables);
@@ -161,7 +136,7 @@ static int read_identity(struct inbox_reader *r)
     int rc = sqlite3_prepare_v2(r->db, "SELECT value FROM inbox_info WHERE name = 'uuid'", -1, &s, NULL);
     if (rc == SQLITE_OK && (rc = sqlite3_step(s)) == SQLITE_ROW)
         snprintf(r->identity, sizeof r->identity, "%s", (const char *)sqlite3_column_text(s, 0));
-    int err = rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : error_of(r, rc);
+    int err = rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : reader_error(r, rc);
     sqlite3_finalize(s);
     return err;
 }
@@ -183,7 +158,7 @@ static int open_inner(struct inbox_reader *r, const char **ret_why)
         return err;
     watch_open(&r->watch, r->path);
     int rc = sqlite3_prepare_v2(r->db, "PRAGMA data_version", -1, &r->data_version, NULL);
-    return rc == SQLITE_OK ? 0 : error_of(r, rc);
+    return rc == SQLITE_OK ? 0 : reader_error(r, rc);
 }
 
 int inbox_reader_open(const char *path, struct inbox_reader **ret, const char **ret_why)
@@ -334,7 +309,7 @@ static int prepare(struct inbox_reader *r, struct buffer *sql, sqlite3_stmt **re
         return -ENOMEM;
     int rc = sqlite3_prepare_v2(r->db, sql->data, (int)sql->len, ret, NULL);
     if (rc != SQLITE_OK)
-        return error_of(r, rc);
+        return reader_error(r, rc);
     bind_filter(r, *ret);
     return 0;
 }
@@ -424,7 +399,7 @@ int inbox_reader_next(struct inbox_reader *r, struct record *ret)
     }
     int rc = sqlite3_step(s);
     if (rc != SQLITE_ROW) {
-        int err = rc == SQLITE_DONE ? 0 : error_of(r, rc);
+        int err = rc == SQLITE_DONE ? 0 : reader_error(r, rc);
         inbox_reader_pause(r);
         return err;
     }
@@ -445,7 +420,7 @@ int inbox_reader_count(struct inbox_reader *r, int64_t *ret)
     int err = prepare(r, &sql, &s);
     if (err >= 0) {
         int rc = sqlite3_step(s);
-        err = rc == SQLITE_ROW ? 0 : error_of(r, rc);
+        err = rc == SQLITE_ROW ? 0 : reader_error(r, rc);
         if (err == 0)
             *ret = sqlite3_column_int64(s, 0);
     }
@@ -453,108 +428,9 @@ int inbox_reader_count(struct inbox_reader *r, int64_t *ret)
     return err;
 }
 
-/* --- Tasks and uploads --------------------------------------------------------------------------------- */
-
 const char *inbox_reader_identity(const struct inbox_reader *r)
 {
     return r->identity[0] ? r->identity : NULL;
-}
-
-/* Ends a query of one row. Returns 1 where there was one, 0, or a negative errno. */
-static int finish(struct inbox_reader *r, sqlite3_stmt *s, int rc)
-{
-    int result = rc == SQLITE_ROW ? 1 : rc == SQLITE_DONE ? 0 : error_of(r, rc);
-    sqlite3_finalize(s);
-    return result;
-}
-
-/* Whether the query, which has one parameter, finds a row. */
-static int has(struct inbox_reader *r, const char *sql, const char *parameter)
-{
-    sqlite3_stmt *s = NULL;
-    int rc = sqlite3_prepare_v2(r->db, sql, -1, &s, NULL);
-    if (rc == SQLITE_OK)
-        rc = sqlite3_bind_text(s, 1, parameter, -1, SQLITE_STATIC);
-    return finish(r, s, rc == SQLITE_OK ? sqlite3_step(s) : rc);
-}
-
-int inbox_reader_has_task(struct inbox_reader *r, const char *task_id)
-{
-    return has(r, "SELECT 1 FROM event WHERE task_id = ?1 AND trust <> 'refused' AND " INBOX_IS_FINAL,
-               task_id);
-}
-
-int inbox_reader_has_upload(struct inbox_reader *r, const char *file_id)
-{
-    if (file_id)
-        return has(r,
-                   "SELECT 1 FROM event_file JOIN event ON id = event_id WHERE file_id = ?1"
-                   " AND type = 'NewFileUpload' AND trust <> 'refused'",
-                   file_id);
-    return has(r,
-               "SELECT 1 FROM event WHERE type = ?1 AND trust <> 'refused' AND source <> 'reconcile'"
-               " ORDER BY received DESC LIMIT 1",
-               "NewFileUpload");
-}
-
-int inbox_reader_has_digest(struct inbox_reader *r, const uint8_t digest[DIGEST_SIZE])
-{
-    sqlite3_stmt *s = NULL;
-    int rc = sqlite3_prepare_v2(r->db, "SELECT 1 FROM event WHERE digest = ?1 AND trust <> 'refused'", -1, &s,
-                                NULL);
-    if (rc == SQLITE_OK)
-        rc = sqlite3_bind_blob(s, 1, digest, DIGEST_SIZE, SQLITE_STATIC);
-    return finish(r, s, rc == SQLITE_OK ? sqlite3_step(s) : rc);
-}
-
-int inbox_reader_recall(struct inbox_reader *r, const char *name, int64_t *ret)
-{
-    sqlite3_stmt *s = NULL;
-    if (r->schema < 2)
-        return 0;
-    int rc = sqlite3_prepare_v2(r->db, "SELECT value FROM inbox_info WHERE name = ?1", -1, &s, NULL);
-    if (rc == SQLITE_OK)
-        rc = sqlite3_bind_text(s, 1, name, -1, SQLITE_STATIC);
-    if (rc == SQLITE_OK && (rc = sqlite3_step(s)) == SQLITE_ROW)
-        *ret = sqlite3_column_int64(s, 0);
-    return finish(r, s, rc);
-}
-
-int inbox_reader_stuck(struct inbox_reader *r, int64_t before)
-{
-    static const char sql[] =
-        "SELECT id, received, b.task_id, (SELECT file_id FROM event_file WHERE event_id = id LIMIT 1), type"
-        " FROM event_began AS b JOIN event ON id = b.event_id"
-        " WHERE b.ended IS NULL AND received < ?1 AND NOT EXISTS (SELECT 1 FROM event_began AS earlier"
-        " WHERE earlier.task_id = b.task_id AND earlier.event_id < b.event_id) ORDER BY received, id";
-    inbox_reader_pause(r);
-    sqlite3_finalize(r->stuck);
-    r->stuck = NULL;
-    if (r->schema < 2)
-        return 0;
-    int rc = sqlite3_prepare_v2(r->db, sql, -1, &r->stuck, NULL);
-    if (rc == SQLITE_OK)
-        rc = sqlite3_bind_int64(r->stuck, 1, before);
-    return rc == SQLITE_OK ? 0 : error_of(r, rc);
-}
-
-int inbox_reader_stuck_next(struct inbox_reader *r, struct inbox_stuck *ret)
-{
-    int rc = r->stuck ? sqlite3_step(r->stuck) : SQLITE_DONE;
-    if (rc != SQLITE_ROW) {
-        int err = rc == SQLITE_DONE ? 0 : error_of(r, rc);
-        sqlite3_finalize(r->stuck);
-        r->stuck = NULL;
-        return err;
-    }
-    *ret = (struct inbox_stuck){
-        .row = sqlite3_column_int64(r->stuck, 0),
-        .since = sqlite3_column_int64(r->stuck, 1),
-        .task_id = (const char *)sqlite3_column_text(r->stuck, 2),
-        .file_id = (const char *)sqlite3_column_text(r->stuck, 3),
-        .type = (const char *)sqlite3_column_text(r->stuck, 4),
-    };
-    return 1;
 }
 
 /* --- Waiting ------------------------------------------------------------------------------------------- */

@@ -33,7 +33,7 @@
 #include "base/log.h"
 #include "checkpoint.h"
 #include "database.h"
-#include "inbox/reader.h"
+#include "inbox/lookup.h"
 #include "record/message_ids.h"
 #include "retention.h"
 #include "store.h"

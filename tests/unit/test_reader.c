@@ -11,7 +11,7 @@
 #include <sqlite3.h>
 
 #include "base/cleanup.h"
-#include "inbox/reader.h"
+#include "inbox/lookup.h"
 #include "inboxes.h"
 
 static const int64_t SECOND = 1000000;
