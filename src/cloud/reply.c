@@ -30,24 +30,61 @@ static bool code_is(const char *code, const char *name)
     return strncmp(code, name, n) == 0 && (code[n] == '\0' || code[n] == '.');
 }
 
-/* The errors of an overloaded or failing service are those that pass, and any that is not known yet: better a
- * needless try than an event that waits for a restart. Source: Tencent Cloud API 3.0, Error Codes. */
+#define NOT_VOD "is ", " an endpoint of the VOD API? check --endpoint"
+
+/* What the words of an advice are put around. */
+enum about { ABOUT_KEY, ABOUT_ACTION, ABOUT_ENDPOINT, ABOUT_APPLICATION };
+
+/* The errors that somebody has to do something about, and what: a code, or a family of codes, before those it is a part
+ * of. Others pass by themselves: those of an overloaded or failing service, and any that is not known yet, since a needless
+ * try is better than an event that waits for a restart. Source: Tencent Cloud API 3.0, Error Codes. */
+static const struct refusal {
+    const char *code;
+    enum about about;
+    const char *before, *after;
+} refusals[] = {
+    {"AuthFailure.SignatureExpire", ABOUT_ENDPOINT, "compare this machine's clock with that of ", ""},
+    {"AuthFailure.SignatureFailure", ABOUT_KEY, "the secret key does not belong to the key id ",
+     ": check both"},
+    {"AuthFailure.SecretIdNotFound", ABOUT_KEY, "there is no key id ",
+     " or it is disabled: check it in the console (CAM, API keys)"},
+    {"AuthFailure.InvalidSecretId", ABOUT_KEY, "the key id ", " is not one of the cloud's API: check it"},
+    {"AuthFailure.TokenFailure", ABOUT_KEY, "the session token of the key id ",
+     " is wrong, missing or has expired: get new temporary keys"},
+    {"AuthFailure.MFAFailure", ABOUT_KEY, "the key id ",
+     " asks for a second factor: use a key that does not"},
+    {"AuthFailure.UnauthorizedOperation", ABOUT_ACTION, "allow it in the console (CAM): the action vod:", ""},
+    {"UnauthorizedOperation", ABOUT_ACTION, "allow it in the console (CAM): the action vod:", ""},
+    {"AuthFailure", ABOUT_KEY, "check the key id ", " in the console (CAM, API keys)"},
+    {"FailedOperation.InvalidVodUser", ABOUT_KEY, "the account of the key id ",
+     " has no VOD: activate it in the console, or use the key of the account that has"},
+    {"ResourceNotFound", ABOUT_KEY, "what it names does not exist for the account of the key id ",
+     ": activate VOD in the console, or use the key of the account that has it"},
+    {"InvalidParameterValue", ABOUT_APPLICATION, "", ""},
+    {"InvalidParameter", ABOUT_APPLICATION, "", ""},
+    {"MissingParameter", ABOUT_APPLICATION, "", ""},
+    {"UnknownParameter", ABOUT_ENDPOINT, NOT_VOD},
+    {"InvalidAction", ABOUT_ENDPOINT, NOT_VOD},
+    {"NoSuchVersion", ABOUT_ENDPOINT, NOT_VOD},
+    {"NoSuchProduct", ABOUT_ENDPOINT, NOT_VOD},
+    {"UnsupportedRegion", ABOUT_ENDPOINT, NOT_VOD},
+    {"UnsupportedProtocol", ABOUT_ENDPOINT, NOT_VOD},
+};
+
+static const struct refusal *find_refusal(const char *code)
+{
+    for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++)
+        if (code_is(code, refusals[i].code))
+            return &refusals[i];
+    return NULL;
+}
+
+/* ResourceNotFound alone means an empty queue; ResourceNotFound.UserNotExist does not. */
 static enum reply_kind kind_of(const char *code)
 {
-    static const char *const refused[] = {
-        "AuthFailure",       "UnauthorizedOperation", "InvalidParameterValue",
-        "InvalidParameter",  "MissingParameter",      "UnknownParameter",
-        "InvalidAction",     "NoSuchVersion",         "NoSuchProduct",
-        "UnsupportedRegion", "UnsupportedProtocol",   "FailedOperation.InvalidVodUser",
-        "ResourceNotFound",
-    };
-    /* Alone it means an empty queue; ResourceNotFound.UserNotExist does not. */
     if (strcmp(code, "ResourceNotFound") == 0)
         return REPLY_NOTHING;
-    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
-        if (code_is(code, refused[i]))
-            return REPLY_REFUSED;
-    return REPLY_BUSY;
+    return find_refusal(code) ? REPLY_REFUSED : REPLY_BUSY;
 }
 
 int reply_read(struct json *json, struct slice body, long status, struct reply *ret)
@@ -99,58 +136,23 @@ static void advise_sub_app_id(struct buffer *to, int64_t sub_app_id)
         buffer_puts(to, "give --sub-app-id: accounts opened since 2023-12-25 must name the application");
 }
 
-/* For each code, or family of codes, what to do in words around the key id, the action or the endpoint. */
-enum about { ABOUT_KEY, ABOUT_ACTION, ABOUT_ENDPOINT };
-
-static const struct {
-    const char *code;
-    enum about about;
-    const char *before, *after;
-} advice[] = {
-    {"AuthFailure.SignatureExpire", ABOUT_ENDPOINT, "compare this machine's clock with that of ", ""},
-    {"AuthFailure.SignatureFailure", ABOUT_KEY, "the secret key does not belong to the key id ",
-     ": check both"},
-    {"AuthFailure.SecretIdNotFound", ABOUT_KEY, "there is no key id ",
-     " or it is disabled: check it in the console (CAM, API keys)"},
-    {"AuthFailure.InvalidSecretId", ABOUT_KEY, "the key id ", " is not one of the cloud's API: check it"},
-    {"AuthFailure.TokenFailure", ABOUT_KEY, "the session token of the key id ",
-     " is wrong, missing or has expired: get new temporary keys"},
-    {"AuthFailure.MFAFailure", ABOUT_KEY, "the key id ",
-     " asks for a second factor: use a key that does not"},
-    {"AuthFailure.UnauthorizedOperation", ABOUT_ACTION, "allow it in the console (CAM): the action vod:", ""},
-    {"UnauthorizedOperation", ABOUT_ACTION, "allow it in the console (CAM): the action vod:", ""},
-    {"AuthFailure", ABOUT_KEY, "check the key id ", " in the console (CAM, API keys)"},
-    {"FailedOperation.InvalidVodUser", ABOUT_KEY, "the account of the key id ",
-     " has no VOD: activate it in the console, or use the key of the account that has"},
-    {"ResourceNotFound", ABOUT_KEY, "what it names does not exist for the account of the key id ",
-     ": activate VOD in the console, or use the key of the account that has it"},
-    {"", ABOUT_ENDPOINT, "is ", " an endpoint of the VOD API? check --endpoint"},
-};
-
 static void advise(struct buffer *to, const struct reply *a, const struct reply_caller *caller)
 {
     bool skewed = a->skew != REPLY_SKEW_UNKNOWN && (a->skew > SKEW_ALLOWED || a->skew < -SKEW_ALLOWED);
-    if (skewed && code_is(a->code, "AuthFailure")) {
-        advise_clock(to, a->skew);
-        return;
-    }
-    if (code_is(a->code, "InvalidParameterValue") || code_is(a->code, "InvalidParameter") ||
-        code_is(a->code, "MissingParameter")) {
-        advise_sub_app_id(to, caller->sub_app_id);
-        return;
-    }
-    size_t i = 0;
-    while (*advice[i].code && !code_is(a->code, advice[i].code))
-        i++;
-    buffer_puts(to, advice[i].before);
-    if (advice[i].about == ABOUT_KEY)
+    const struct refusal *refusal = find_refusal(a->code);
+    if (skewed && code_is(a->code, "AuthFailure"))
+        return advise_clock(to, a->skew);
+    if (refusal->about == ABOUT_APPLICATION)
+        return advise_sub_app_id(to, caller->sub_app_id);
+    buffer_puts(to, refusal->before);
+    if (refusal->about == ABOUT_KEY)
         buffer_append(to, caller->secret_id.data, caller->secret_id.len);
-    else if (advice[i].about == ABOUT_ENDPOINT)
+    else if (refusal->about == ABOUT_ENDPOINT)
         buffer_puts(to, caller->endpoint);
     else
         buffer_printf(to, "%s for the key id %.*s", caller->action, (int)caller->secret_id.len,
                       caller->secret_id.data);
-    buffer_puts(to, advice[i].after);
+    buffer_puts(to, refusal->after);
 }
 
 void reply_explain(struct buffer *to, int r, const struct reply *a, const struct reply_caller *caller)

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <syslog.h>
 #include <unistd.h>
 
@@ -134,8 +135,7 @@ static int journal_entry(struct journal_sink *s, const struct record *r)
 static void say_trouble(struct journal_sink *s, int error)
 {
     const char *what = s->required ? "not acknowledging them, will retry" : "keeping some for it, will retry";
-    const char *why =
-        error == -EAGAIN || error == -ENOBUFS ? "journald is too busy" : strerrordesc_np(-error);
+    const char *why = error == -EAGAIN || error == -ENOBUFS ? "journald is too busy" : strerror(-error);
     if (trouble_begin(&s->trouble, clock_now(CLOCK_MONOTONIC), why, 0))
         log_line(s->required ? LOG_ERR : LOG_WARNING, 0, "Failed to write events to the journal: %s, %s", why,
                  what);

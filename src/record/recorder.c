@@ -93,7 +93,7 @@ static int note_result(struct recorder *r, int result)
         h->since = clock_now(CLOCK_REALTIME);
     /* The sink has lost what was put before, for a reason it gave then. */
     if (result != -ECANCELED || !h->why)
-        h->why = r->required->problem ? r->required->problem : strerrordesc_np(-result);
+        h->why = r->required->problem ? r->required->problem : strerror(-result);
     return result;
 }
 

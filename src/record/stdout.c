@@ -7,22 +7,24 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/backlog.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/trouble.h"
 #include "record/full_text.h"
 #include "record/json_line.h"
 #include "record/message_ids.h"
 #include "record/stdout.h"
 
 enum {
-    WRITE_AT = 64 * 1024,     /* bytes that are written without waiting for the end of the round */
-    BUFFER_KEEP = 256 * 1024, /* memory that is kept while nothing is left to write */
-    LAST_WAIT = 1000 * 1000,  /* microseconds that a slow reader gets for the rest, at the end */
-    TERMINAL_TAKES = 128,     /* bytes that a terminal takes without waiting where it says that it is ready */
+    WRITE_AT = 64 * 1024,    /* bytes that are written without waiting for the end of the round */
+    LAST_WAIT = 1000 * 1000, /* microseconds that a slow reader gets for the rest, at the end */
+    TERMINAL_TAKES = 128,    /* bytes that a terminal takes without waiting where it says that it is ready */
 };
 
 /* How a descriptor is written to without waiting. */
@@ -40,11 +42,9 @@ struct stdout_sink {
     size_t at_once; /* bytes that WAY_POLLED writes after a poll() */
     bool pollable;
     struct timestamp time;
-    struct buffer buffer; /* whole records, but for the first, which may be written in part */
-    size_t written;       /* bytes of the buffer that are */
-    bool stalled;         /* the last write had to be put off */
-    int trouble;          /* the errno that was said, 0 while it works */
-    uint64_t dropped;     /* records, since the trouble began */
+    struct backlog backlog;
+    bool stalled;           /* the last write had to be put off */
+    struct trouble trouble; /* its count is that of the records dropped */
 };
 
 /* Opening the description anew gives one whose O_NONBLOCK is nobody else's; files keep theirs, whose offset
@@ -89,113 +89,88 @@ static ssize_t stdout_write_some(const struct stdout_sink *s, const char *data, 
     return write(s->fd, data, n);
 }
 
-/* Only the first line of a record begins with neither a space nor a line end. */
-static uint64_t count_records(const char *data, size_t n)
+static void say_trouble(struct stdout_sink *s, int error)
 {
-    uint64_t count = n > 0;
-    for (const char *end = data + n, *p = data; (p = memchr(p, '\n', (size_t)(end - p))) && ++p < end;)
-        count += *p != ' ' && *p != '\n';
-    return count;
-}
-
-static void stdout_say_trouble(struct stdout_sink *s, int error)
-{
-    if (s->trouble == error)
+    const char *why = error == EAGAIN ? "its reader does not keep up" : strerror(error);
+    if (!trouble_begin(&s->trouble, clock_now(CLOCK_MONOTONIC), why, 0))
         return;
-    s->trouble = error;
     if (error == EAGAIN)
         log_message(MESSAGE_OUTPUT_TROUBLE, LOG_WARNING, 0,
                     "The reader of stdout does not keep up and %zu bytes wait for it, dropping records",
                     s->config.buffer_max);
     else
-        log_message(MESSAGE_OUTPUT_TROUBLE, LOG_WARNING, error,
-                    "Failed to write records to stdout: %m, going on without it, will retry");
+        log_message(MESSAGE_OUTPUT_TROUBLE, LOG_WARNING, 0,
+                    "Failed to write records to stdout: %s, going on without it, will retry", why);
 }
 
-static void stdout_say_recovered(struct stdout_sink *s)
+static void say_recovered(struct stdout_sink *s)
 {
-    if (s->trouble)
+    struct trouble was;
+    if (trouble_end(&s->trouble, &was))
         log_message(MESSAGE_OUTPUT_RECOVERED, LOG_NOTICE, 0,
-                    "Records are written to stdout again, %" PRIu64 " were dropped", s->dropped);
-    s->trouble = 0;
-    s->dropped = 0;
+                    "Records are written to stdout again, %" PRIu64 " were dropped", was.count);
 }
 
-static void stdout_discard(struct stdout_sink *s)
-{
-    s->dropped += count_records(s->buffer.data + s->written, s->buffer.len - s->written);
-    buffer_reset(&s->buffer, BUFFER_KEEP);
-    s->written = 0;
-}
-
-/* A full disk may have room again later and a stalled reader may read on: what is buffered is kept for them.
- * A reader that is gone does not come back for it. */
+/* A full disk may have room again later and a stalled reader may read on: what waits is kept for them. A reader that is
+ * gone does not come back for it. */
 static int stdout_failed(struct stdout_sink *s, int error)
 {
     if (error == EAGAIN) {
         s->stalled = true;
         return s->pollable ? s->fd : -EAGAIN;
     }
-    stdout_say_trouble(s, error);
+    say_trouble(s, error);
     if (error != ENOSPC && error != EDQUOT)
-        stdout_discard(s);
-    return s->buffer.len ? -EAGAIN : 0;
+        s->trouble.count += backlog_clear(&s->backlog);
+    return backlog_all(&s->backlog).len ? -EAGAIN : 0;
 }
 
 static int stdout_flush(struct sink *sink)
 {
     struct stdout_sink *s = (struct stdout_sink *)sink;
+    bool any = false;
     s->stalled = false;
-    while (s->written < s->buffer.len) {
-        ssize_t n = stdout_write_some(s, s->buffer.data + s->written, s->buffer.len - s->written);
+    for (struct slice all; (all = backlog_all(&s->backlog)).len;) {
+        ssize_t n = stdout_write_some(s, all.data, all.len);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
             return stdout_failed(s, errno);
-        s->written += (size_t)n;
+        backlog_sent(&s->backlog, (size_t)n);
+        any = true;
     }
-    if (s->buffer.len)
-        stdout_say_recovered(s);
-    buffer_reset(&s->buffer, BUFFER_KEEP);
-    s->written = 0;
+    if (any)
+        say_recovered(s);
     return 0;
 }
 
-/* Takes the record that begins at mark back out, unless it is the only one or begun already: then it is let
- * pass, whatever its size. */
-static int stdout_limit(struct stdout_sink *s, size_t mark)
+static int put_once(struct stdout_sink *s, struct record *r)
 {
-    if (mark <= s->written || s->buffer.len - s->written <= s->config.buffer_max)
-        return 0;
-    s->buffer.len = mark;
-    s->dropped++;
-    stdout_say_trouble(s, s->trouble ? s->trouble : EAGAIN);
-    return -ENOBUFS;
+    struct buffer *to = backlog_begin(&s->backlog);
+    if (s->config.json)
+        record_json(to, &s->time, r, s->config.log_body);
+    else
+        record_text(to, &s->time, r, s->config.log_body, s->config.color);
+    return backlog_end(&s->backlog);
 }
 
 static int stdout_put(struct sink *sink, struct record *r)
 {
     struct stdout_sink *s = (struct stdout_sink *)sink;
-    if (s->written > s->buffer.len / 2) {
-        buffer_consume(&s->buffer, s->written);
-        s->written = 0;
-    }
-    size_t mark = s->buffer.len;
-    if (s->config.json)
-        record_json(&s->buffer, &s->time, r, s->config.log_body);
-    else
-        record_text(&s->buffer, &s->time, r, s->config.log_body, s->config.color);
-    if (s->buffer.failed) {
-        s->buffer.failed = false;
-        s->buffer.len = mark;
-        s->dropped++;
-        stdout_say_trouble(s, ENOMEM);
-        return -ENOMEM;
-    }
-    size_t waiting = s->buffer.len - s->written;
-    if (waiting > s->config.buffer_max || (waiting > WRITE_AT && !s->stalled && !s->trouble))
+    int result = put_once(s, r);
+    if (result == -ENOBUFS) {
         stdout_flush(sink);
-    return s->buffer.len > mark ? stdout_limit(s, mark) : 0;
+        result = put_once(s, r);
+    }
+    if (result < 0) {
+        if (!s->trouble.said_at)
+            say_trouble(s, result == -ENOBUFS ? EAGAIN : ENOMEM);
+        s->trouble.count++;
+        return result;
+    }
+    if (backlog_all(&s->backlog).len > WRITE_AT && !s->stalled && !s->trouble.since)
+        stdout_flush(sink);
+    return 0;
 }
 
 /* The program is about to end: a reader that is slow but alive gets what is left. */
@@ -208,11 +183,10 @@ static void stdout_free(struct sink *sink)
         if (poll(&p, 1, (int)(left / 1000)) > 0)
             fd = stdout_flush(sink);
     }
-    if (s->written < s->buffer.len)
-        stdout_discard(s);
-    if (s->dropped)
-        log_warning("%" PRIu64 " records could not be written to stdout", s->dropped);
-    buffer_done(&s->buffer);
+    uint64_t dropped = s->trouble.count + backlog_clear(&s->backlog);
+    if (dropped)
+        log_warning("%" PRIu64 " records could not be written to stdout", dropped);
+    backlog_done(&s->backlog);
     if (s->own_fd >= 0)
         close(s->own_fd);
     free(s);
@@ -230,10 +204,11 @@ int sink_stdout_new(const struct stdout_config *config, struct sink **ret)
         return log_error_errno(ENOMEM, "Failed to make the output: %m");
     s->sink.ops = config->json ? &json_ops : &text_ops;
     s->config = *config;
+    backlog_init(&s->backlog, config->buffer_max);
     s->fd = s->own_fd = -1;
     int r = stdout_open(s);
     if (r < 0)
-        stdout_say_trouble(s, -r);
+        say_trouble(s, -r);
     *ret = &s->sink;
     return 0;
 }

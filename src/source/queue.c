@@ -132,7 +132,7 @@ static void say_trouble(struct queue *q, const char *action, int r)
     buffer_putc(&q->explanation, '\0');
     q->stats.trouble = q->explanation.failed ? "out of memory" : q->explanation.data;
     q->trouble.count++;
-    if (trouble_begin(&q->trouble, now_of(q), r < 0 ? strerrorname_np(-r) : q->reply.code, 0))
+    if (trouble_begin(&q->trouble, now_of(q), r < 0 ? strerror(-r) : q->reply.code, 0))
         log_line(r == REPLY_REFUSED ? LOG_ERR : LOG_WARNING, 0, "%s%s", q->stats.trouble,
                  q->config.once ? "" : ", will retry");
 }
