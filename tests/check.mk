@@ -4,7 +4,7 @@ APT_BUILD := gcc make libc6-dev pkg-config libmicrohttpd-dev libcjson-dev libsys
              libcurl4-openssl-dev librdkafka-dev
 APT_DEB   := build-essential debhelper systemd
 APT_TEST  := libcmocka-dev python3 python3-jsonschema python3-pytest valgrind clang libclang-rt-CLANG-dev clang-tidy clang-format cppcheck \
-             mandoc man-db systemd-container sqlite3 jq procps less strace iproute2 openssl git nodejs@node npm@npm $(APT_DEB) lintian \
+             nginx-light webhook mandoc man-db systemd-container sqlite3 jq procps less strace iproute2 openssl git nodejs@node npm@npm $(APT_DEB) lintian \
              openjdk-17-jre-headless@java maven@mvn kcat
 
 # Building and running need fewer packages than testing.
@@ -106,7 +106,7 @@ bench: deps-bench all
 	$(Q)tests/bench/run $(B)
 
 # The servers beside which it measures.
-APT_BENCH := nginx-light webhook openjdk-17-jre-headless@java maven@mvn kcat
+APT_BENCH := nginx-light webhook wrk openjdk-17-jre-headless@java maven@mvn kcat
 .PHONY: deps-bench
 deps-bench:
 	$(Q)sh tests/install-deps $(APT_BENCH)
