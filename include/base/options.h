@@ -30,6 +30,8 @@ struct option_row {
     bool argv_only;      /* not in a file: --config, --check, --help ... */
     int64_t least, most; /* of a number, in the unit that is kept */
     const char *choices; /* "text json journal none" */
+    const char
+        *alone; /* on the command line: the choice that the option means without a value; NULL for none */
     const char *(*check)(const char *value); /* of a text: what is wrong with it, or NULL; NULL for nothing */
     const char *help;                        /* one sentence, without a full stop */
     const char *heading;                     /* begins a group in --help; NULL within one */

@@ -86,8 +86,11 @@ static int parse_long_option(struct options *o, int argc, char *const argv[], in
             return log_error_errno(EINVAL, "--%s takes no value", row->name);
         return setting_take(s, RANK_COMMAND_LINE, "command line", "yes");
     }
+    bool stands_alone = row->alone && (*i + 1 == argc || argv[*i + 1][0] == '-');
     if (value)
         value++;
+    else if (stands_alone)
+        value = row->alone;
     else if (*i + 1 < argc)
         value = argv[++*i];
     else

@@ -12,6 +12,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/parse.h"
+#include "base/time_parse.h"
 #include "command/caller.h"
 #include "command/commands.h"
 #include "command/outputs.h"
@@ -241,6 +242,8 @@ static int find_start(struct reconcile *c, const struct options *o, const char *
     *ret = now - TASKS_KNOWN;
     if (parse_duration(since, &duration) == 0) {
         *ret = now - clock_earlier(duration, now / MILLISECOND) * MILLISECOND;
+    } else if (!c->from_last) {
+        parse_time(since, now, ret); /* the table has checked it */
     } else {
         int r = c->reader ? inbox_reader_recall(c->reader, mark, &until) : 0;
         if (r < 0)

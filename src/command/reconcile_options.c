@@ -2,14 +2,16 @@
 #include <string.h>
 
 #include "base/parse.h"
+#include "base/time_parse.h"
 #include "command/table.h"
 
 /* reconcile.c reads the rest. */
 static const char *check_since(const char *value)
 {
-    int64_t duration;
-    bool known = strcmp(value, "last") == 0 || parse_duration(value, &duration) == 0;
-    return known ? NULL : "is neither a time such as 24h nor last";
+    int64_t time;
+    bool known =
+        strcmp(value, "last") == 0 || parse_duration(value, &time) == 0 || parse_time(value, 0, &time) == 0;
+    return known ? NULL : "is neither a time such as 24h or 2026-11-24 nor last";
 }
 
 /* clang-format off */
@@ -21,7 +23,7 @@ const struct option_row reconcile_options[] = {
     {.name = "grace", .type = OPTION_DURATION, .argument = "TIME", .initial = "10min", .least = 0,
      .most = OPTION_DAY, .commands = COMMAND_RECONCILE,
      .help = "leave to VOD what ended within that time"},
-    {.name = "uploads", .type = OPTION_CHOICE, .choices = "auto on off", .initial = "auto",
+    {.name = "uploads", .type = OPTION_CHOICE, .choices = "auto on off", .initial = "auto", .alone = "on",
      .commands = COMMAND_RECONCILE,
      .help = "look for uploads, too; auto: where VOD is set to send their events"},
     {.name = "check-only", .type = OPTION_FLAG, .argv_only = true, .commands = COMMAND_RECONCILE,

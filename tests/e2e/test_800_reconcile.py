@@ -268,7 +268,7 @@ def test_uploads_where_vod_tells_of_them(vod, reconcile):
     vod.config["UploadMediaCompleteEventSwitch"] = "OFF"
     reconcile()
     assert reconcile.keys() == []
-    reconcile("--uploads", "on")
+    reconcile("--uploads")
     assert reconcile.keys() == [("NewFileUpload", str(FILE))]
     vod.happen(fakevod.upload(FILE + 1), ago=HOUR)
     vod.config["UploadMediaCompleteEventSwitch"] = "ON"
@@ -304,8 +304,11 @@ def test_since(vod, reconcile):
     vod.happen(fakevod.flow("oldest", FILE), ago=73 * HOUR)
     reconcile()
     assert reconcile.keys() == []
-    reconcile("--since", "72h")
+    reconcile("--since", time.strftime("%Y-%m-%dT%H:%M", time.localtime(time.time() - 72 * HOUR)))
     assert reconcile.keys() == [("ProcedureStateChanged", "old")]
+    reconcile("--since", "72h")
+    assert len(reconcile.keys()) == 1
+    assert "72x" in reconcile("--since", "72x", status=2).stderr
 
 
 @pytest.mark.parametrize("skew", [-280, 280])
