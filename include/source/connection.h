@@ -41,8 +41,8 @@ struct connection {
     char remote[64];
 
     /* The request under way. */
-    const char *method; /* the library's, while the request lasts; NULL until the head is complete */
-    char *target;       /* as it came; owned */
+    char *method; /* NULL until the head is complete; a copy, since the line about the end is written later */
+    char *target; /* as it came */
     bool right_path, health;
     struct body body;
     int64_t arrived; /* when it was complete: microseconds since 1970 */

@@ -151,6 +151,7 @@ void http_closed(struct http *h, struct connection *c)
 {
     connections_remove(&h->connections, c);
     body_reset(&c->body, &h->limits);
+    free(c->method);
     free(c->target);
     free(c);
     accept_pause(h, false);

@@ -261,9 +261,9 @@ enum MHD_Result http_on_request(void *cls, struct MHD_Connection *mhd, const cha
     case CONNECTION_READING:
         if (c->method)
             return *upload_size ? collect(h, c, upload, upload_size) : complete(h, c);
-        c->method = method;
+        c->method = strdup(method);
         c->health = strcmp(url, "/healthz") == 0 && is_browser(method);
-        return MHD_YES;
+        return c->method ? MHD_YES : MHD_NO;
     case CONNECTION_COMPLETE:
         return record(h, c);
     case CONNECTION_PUT:
@@ -293,12 +293,13 @@ void *http_on_target(void *cls, const char *target, struct MHD_Connection *mhd)
 {
     struct http *h = cls;
     struct connection *c = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+    free(c->method);
     free(c->target);
+    c->method = NULL;
     c->target = strdup(target);
     if (c->state == CONNECTION_CUT || !c->target)
         return NULL;
     http_enter(h, c, CONNECTION_READING);
-    c->method = NULL;
     c->right_path = !h->config.path.data || text_equal_secret(target_path(target), h->config.path);
     drop_query(target);
     return c;

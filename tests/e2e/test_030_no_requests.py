@@ -1,7 +1,7 @@
 """What is no HTTP/1.x is refused, counted and logged; what is nothing is neither."""
 
 import pytest
-from harness import LIBRARY, request, upload
+from harness import LIBRARY, request, upload, wait_until_read
 
 REFUSED = {
     "HTTP/0.9": b"GET /\r\n\r\n",
@@ -77,6 +77,18 @@ def test_nobody_is_accused_of_what_another_did(start):
         refused.ended(), innocent.ended()
         vodhook.err.find("from " + innocent.name.replace(".", r"\.") + " was cut short .* it took too long")
         assert not [line for line in vodhook.err.seen if innocent.name in line and "400" in line]
+
+
+def test_clients_that_leave_together_are_told_by_their_own_words(start):
+    """What a line quotes is there also when the library has let go of the request."""
+    vodhook = start(output="none")
+    clients = [vodhook.connect().send(request(target="/upload", headers=("Content-Length: 5000",), length=False) + b"x" * 100)
+               for _ in range(8)]
+    wait_until_read(clients[-1])
+    for client in clients:
+        client.socket.close()
+    for _ in clients:
+        vodhook.err.find(r'cut short after 100 bytes of its body: the client ended it: "POST /upload"$')
 
 
 FORGED = "/x from 10.0.0.1:1 was cut short after 0 bytes of its body: it took too long"
