@@ -75,7 +75,7 @@ enum event_verdict {
 
 struct event_decoder;
 
-/* A decoder that holds at most memory_max bytes for the nodes and the tree of one event. Returns 0 or -ENOMEM. There may be
+/* A decoder that holds at most memory_max bytes for the nodes and the values of one event. Returns 0 or -ENOMEM. There may be
  * several, but only one is in use at a time: cJSON's allocation hooks are global. */
 int event_decoder_new(size_t memory_max, struct event_decoder **ret);
 struct event_decoder *event_decoder_free(struct event_decoder *d);

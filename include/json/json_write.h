@@ -19,9 +19,9 @@ void json_write_indented(struct buffer *to, const struct json *j, bool mask_sign
 /* Appends the text as it came, but for the value of a top-level Sign, which becomes "***". */
 void json_write_masked(struct buffer *to, const struct json *j);
 
-/* Appends the text as it came, but for what cJSON would misread: of a string NUL, lone surrogates and bad
+/* Appends the text of a node, and all in it, as it came, but for what cJSON would misread: of a string NUL, lone surrogates and bad
  * UTF-8, as U+FFFD; a long number, as a string of its digits. Needed where any of JSON_MISREAD is set. */
-void json_write_mended(struct buffer *to, const struct json *j);
+void json_write_mended(struct buffer *to, const struct json *j, uint32_t from);
 enum { JSON_MISREAD = JSON_NUL | JSON_LONE_SURROGATE | JSON_BAD_UTF8 | JSON_LONG_NUMBER };
 
 /* Appends any bytes as one JSON string, quotes included, by the same rules. */

@@ -11,7 +11,7 @@
 
 struct intake_config {
     struct slice sign_key;       /* to check Sign with; data NULL for none. Borrowed */
-    size_t decode_memory_max;    /* bytes that the nodes and the tree of one event may take */
+    size_t decode_memory_max;    /* bytes that the nodes and the values of one event may take */
     struct rate_limit *requests; /* of lines for requests that are no events; NULL for no limit. Borrowed */
     struct rate_limit
         *unreadable; /* of lines for what is unreadable; past it only the required sink has it */

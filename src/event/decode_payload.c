@@ -12,10 +12,8 @@
 
 /* Where memory runs out the reading goes on, and the arena remembers. */
 struct payload {
-    struct arena *arena;
-    const cJSON *root; /* NULL for none */
-    const struct json *json;
-    uint32_t node; /* the root's */
+    struct event_decoder *d;
+    uint32_t root;
     struct event *e;
     const char **files, **sorted; /* the ids found so far, in the order of the event and of their bytes */
     size_t n_files;
@@ -45,55 +43,64 @@ static bool at_end(const char *path)
     return !*path || *path == ' ';
 }
 
-static const cJSON *at_path(const cJSON *object, const char *path)
+static bool is_array(const struct payload *p, uint32_t value)
+{
+    return decode_is(p->d, value, '[');
+}
+
+static bool is_object(const struct payload *p, uint32_t value)
+{
+    return decode_is(p->d, value, '{');
+}
+
+/* A string that is not empty; or a number that cJSON would not keep, which is read as one. */
+static bool is_text(const struct payload *p, uint32_t value)
+{
+    if (value == DECODE_NONE)
+        return false;
+    struct json_node node = p->d->json.nodes[value];
+    return node.flags & JSON_LONG_NUMBER || (json_kind(&p->d->json, value) == '"' && node.end - node.at > 2);
+}
+
+/* The first element of an array; any other value itself. */
+static uint32_t first_of(const struct payload *p, uint32_t value)
+{
+    if (!is_array(p, value))
+        return value;
+    return p->d->json.nodes[value].next > value + 1 ? value + 1 : DECODE_NONE;
+}
+
+static uint32_t at_path(const struct payload *p, uint32_t object, const char *path)
 {
     for (; object && !at_end(path); path = next_name(path))
-        object = decode_member(cJSON_IsArray(object) ? object->child : object, path);
+        object = decode_member(p->d, first_of(p, object), path);
     return object;
 }
 
 /* The text at the first of the paths that has one. */
-static const char *text_at(struct payload *p, const cJSON *object, const char *paths)
+static const char *text_at(struct payload *p, uint32_t object, const char *paths)
 {
     for (; *paths; paths = next_path(paths)) {
-        const cJSON *value = at_path(object, paths);
-        const char *text = decode_text(p->arena, cJSON_IsArray(value) ? value->child : value);
+        const char *text = decode_text(p->d, first_of(p, at_path(p, object, paths)));
         if (text)
             return text;
     }
     return NULL;
 }
 
-/* The node at a path, which is known to be there: nodes and tree stand in the same order. */
-static uint32_t node_at(const struct payload *p, const char *path)
-{
-    const cJSON *value = p->root;
-    uint32_t node = p->node;
-    for (; !at_end(path); path = next_name(path)) {
-        if (cJSON_IsArray(value)) {
-            value = value->child;
-            node++;
-        }
-        node++; /* the first name */
-        for (value = value->child; !decode_name_is(value->string, path); value = value->next)
-            node = p->json->nodes[node].next;
-        node++;
-    }
-    return node;
-}
-
 /* A number digit for digit, as it is written again; also one that is given as a string. */
 static const char *number_at(struct payload *p, const char *paths)
 {
     for (; *paths; paths = next_path(paths)) {
-        const cJSON *value = at_path(p->root, paths);
-        const char *text = decode_text(p->arena, value);
+        uint32_t node = at_path(p, p->root, paths);
+        const cJSON *value = decode_value(p->d, node);
+        const char *text = decode_text_of(p->d, value);
         if (!text)
             continue;
         if (!cJSON_IsNumber(value) || value->valuedouble == value->valueint)
             return json_is_number(slice_of(text)) ? text : NULL;
-        struct slice digits = json_raw(p->json, node_at(p, paths));
-        char *copy = arena_alloc(p->arena, digits.len + 1);
+        struct slice digits = json_raw(&p->d->json, node);
+        char *copy = arena_alloc(p->d->arena, digits.len + 1);
         if (copy)
             *(char *)mempcpy(copy, digits.data, digits.len) = '\0';
         return copy;
@@ -105,13 +112,13 @@ static const char *number_at(struct payload *p, const char *paths)
 
 /* Past EVENT_FILES_MAX they are not looked at any more, so that a deletion of hundreds of thousands is read in
  * no more time than it takes to find where it ends. */
-static void add_file(struct payload *p, const cJSON *value)
+static void add_file(struct payload *p, uint32_t value)
 {
-    const char *id = p->n_files < EVENT_FILES_MAX ? decode_text(p->arena, value) : NULL;
+    const char *id = p->n_files < EVENT_FILES_MAX ? decode_text(p->d, value) : NULL;
     size_t low = 0, high = p->n_files;
     if (!id)
         return;
-    if (!p->files && !(p->files = arena_alloc(p->arena, 2 * EVENT_FILES_MAX * sizeof *p->files)))
+    if (!p->files && !(p->files = arena_alloc(p->d->arena, 2 * EVENT_FILES_MAX * sizeof *p->files)))
         return;
     p->sorted = p->files + EVENT_FILES_MAX;
     while (low < high) {
@@ -131,19 +138,20 @@ static void add_file(struct payload *p, const cJSON *value)
 
 /* The FileId of an object, or of each object of an array and of what it was made into; the array's own texts
  * too (FileIdSet). */
-static void add_files_of(struct payload *p, const cJSON *value)
+static void add_files_of(struct payload *p, uint32_t value)
 {
-    if (!cJSON_IsArray(value)) {
-        add_file(p, cJSON_IsObject(value) ? decode_member(value, "FileId") : value);
+    if (!is_array(p, value)) {
+        add_file(p, is_object(p, value) ? decode_member(p->d, value, "FileId") : value);
         return;
     }
     size_t n = 0;
-    for (const cJSON *v = value->child; v; v = v->next, n++) {
+    json_each(&p->d->json, value, v) {
+        n++;
         if (p->n_files == EVENT_FILES_MAX)
             continue;
-        add_file(p, cJSON_IsObject(v) ? decode_member(v, "FileId") : v);
-        add_file(p, at_path(v, "Input.FileId"));
-        add_file(p, at_path(v, "Output.FileId"));
+        add_file(p, is_object(p, v) ? decode_member(p->d, v, "FileId") : v);
+        add_file(p, at_path(p, v, "Input.FileId"));
+        add_file(p, at_path(p, v, "Output.FileId"));
     }
     p->longest = n > p->longest ? n : p->longest;
 }
@@ -156,7 +164,7 @@ static void read_files(struct payload *p)
                         " FileInfo FileIdSet FileInfoSet FileDeleteResultInfo Output.FileInfos"
                         " Input.FileInfoSet Input.FileInfos";
     for (; *paths; paths = next_path(paths))
-        add_files_of(p, at_path(p->root, paths));
+        add_files_of(p, at_path(p, p->root, paths));
 }
 
 /* --- Codes -------------------------------------------------------------------------------------------- */
@@ -181,20 +189,21 @@ static bool says_failed(const char *status)
 }
 
 /* ErrCodeExt, else ErrCode; NULL when both say that nothing is wrong. */
-static const char *code_of(struct payload *p, const cJSON *object)
+static const char *code_of(struct payload *p, uint32_t object)
 {
-    const char *extended = decode_text(p->arena, decode_member(object, "ErrCodeExt"));
+    const char *extended = decode_text(p->d, decode_member(p->d, object, "ErrCodeExt"));
     if (extended && !is_zero(extended))
         return extended;
-    const char *code = decode_text(p->arena, decode_member(object, "ErrCode"));
+    const char *code = decode_text(p->d, decode_member(p->d, object, "ErrCode"));
     return code && !is_zero(code) ? code : NULL;
 }
 
 /* An integer Status is a code: of the legacy format, and of RestoreMedia. */
-static const char *status_code_of(struct payload *p, const cJSON *object)
+static const char *status_code_of(struct payload *p, uint32_t object)
 {
-    const cJSON *status = decode_member(object, "Status");
-    const char *code = cJSON_IsNumber(status) ? decode_text(p->arena, status) : NULL;
+    uint32_t status = decode_member(p->d, object, "Status");
+    const cJSON *value = decode_value(p->d, status);
+    const char *code = cJSON_IsNumber(value) ? decode_text_of(p->d, value) : NULL;
     return code && !is_zero(code) ? code : NULL;
 }
 
@@ -207,48 +216,48 @@ static void note_failure(struct payload *p, const char *code, const char *messag
         p->e->err_message = message;
 }
 
-static const char *message_of(struct payload *p, const cJSON *object)
+static const char *message_of(struct payload *p, uint32_t object)
 {
-    return decode_text(p->arena, decode_member(object, "Message"));
+    return decode_text(p->d, decode_member(p->d, object, "Message"));
 }
 
 /* --- Sub-tasks ---------------------------------------------------------------------------------------- */
 
 /* What holds the result: the item itself where it has a status or an output, else the one object in it. The
  * names of these members follow no rule, and all but one are null. */
-static const cJSON *result_of(const cJSON *item)
+static uint32_t result_of(const struct payload *p, uint32_t item)
 {
-    if (decode_member(item, "Status") || decode_member(item, "Output"))
+    if (decode_member(p->d, item, "Status") || decode_member(p->d, item, "Output"))
         return item;
-    const cJSON *found = NULL;
-    for (const cJSON *m = item->child; m; m = m->next)
-        if (cJSON_IsObject(m) && (!found || !decode_member(found, "Status")))
-            found = m;
+    uint32_t found = DECODE_NONE;
+    json_each(&p->d->json, item, m)
+        if (is_object(p, m + 1) && (!found || !decode_member(p->d, found, "Status")))
+            found = m + 1;
     return found;
 }
 
 /* Counts the texts at a path, of every element of an array on the way, and writes them to ret unless it is
  * NULL; n stand there before. */
-static size_t texts_at(const cJSON *value, const char *path, size_t n, const char **ret)
+static size_t texts_at(struct payload *p, uint32_t value, const char *path, size_t n, const char **ret)
 {
-    if (cJSON_IsArray(value)) {
-        for (const cJSON *v = value->child; v; v = v->next)
-            n = texts_at(v, path, n, ret);
+    if (is_array(p, value)) {
+        json_each(&p->d->json, value, v)
+            n = texts_at(p, v, path, n, ret);
         return n;
     }
     if (!at_end(path)) {
-        const cJSON *member = decode_member(value, path);
-        return member ? texts_at(member, next_name(path), n, ret) : n;
+        uint32_t member = decode_member(p->d, value, path);
+        return member ? texts_at(p, member, next_name(path), n, ret) : n;
     }
-    if (!cJSON_IsString(value) || !*value->valuestring)
+    if (!is_text(p, value))
         return n;
-    if (ret)
-        ret[n] = value->valuestring;
+    if (ret && !(ret[n] = decode_text(p->d, value)))
+        return n;
     return n + 1;
 }
 
 /* In the order of the event. Most members of an output are numbers, which have no name to look up. */
-static size_t urls_of(const cJSON *output, const char **ret)
+static size_t urls_of(struct payload *p, uint32_t output, const char **ret)
 {
     static const char *const paths[] = {
         "Url",
@@ -275,45 +284,47 @@ static size_t urls_of(const cJSON *output, const char **ret)
         "SubtitleUrl",
     };
     size_t n = 0;
-    for (const cJSON *m = cJSON_IsObject(output) ? output->child : NULL; m; m = m->next) {
-        if (cJSON_IsNumber(m))
+    if (!is_object(p, output))
+        return 0;
+    json_each(&p->d->json, output, m) {
+        if (!strchr("\"[{", json_kind(&p->d->json, m + 1)) && !is_text(p, m + 1))
             continue;
         for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
-            if (decode_name_is(m->string, paths[i]))
-                n = texts_at(m, next_name(paths[i]), n, ret);
+            if (decode_name_is(&p->d->json, m, paths[i]))
+                n = texts_at(p, m + 1, next_name(paths[i]), n, ret);
     }
     return n;
 }
 
-static void read_urls(struct payload *p, const cJSON *output, struct event_task *ret)
+static void read_urls(struct payload *p, uint32_t output, struct event_task *ret)
 {
-    size_t n = urls_of(output, NULL);
-    const char **urls = n ? arena_alloc(p->arena, n * sizeof *urls) : NULL;
+    size_t n = urls_of(p, output, NULL);
+    const char **urls = n ? arena_alloc(p->d->arena, n * sizeof *urls) : NULL;
     if (!urls)
         return;
-    ret->n_urls = urls_of(output, urls);
+    ret->n_urls = urls_of(p, output, urls);
     ret->urls = urls;
     ret->url = urls[0];
 }
 
-static void read_task(struct payload *p, const cJSON *item, const char *type, struct event_task *ret)
+static void read_task(struct payload *p, uint32_t item, const char *type, struct event_task *ret)
 {
-    const cJSON *result = result_of(item), *output = decode_member(result, "Output");
+    uint32_t result = result_of(p, item), output = decode_member(p->d, result, "Output");
     const char *named = text_at(p, item, "Type TaskType");
     *ret = (struct event_task){
         .type = named ? named : type,
         .definition = text_at(p, result, "Input.Definition Output.Definition Definition"),
-        .status = decode_text(p->arena, decode_member(result, "Status")),
+        .status = decode_text(p->d, decode_member(p->d, result, "Status")),
         .err_code = code_of(p, result),
-        .suggestion = decode_text(p->arena, decode_member(output, "Suggestion")),
+        .suggestion = decode_text(p->d, decode_member(p->d, output, "Suggestion")),
     };
     read_urls(p, output, ret);
     if (ret->err_code || says_failed(ret->status)) {
         ret->err_message = message_of(p, result);
         note_failure(p, ret->err_code, ret->err_message);
     }
-    add_file(p, decode_member(output, "FileId"));
-    add_files_of(p, decode_member(output, "OutputFiles"));
+    add_file(p, decode_member(p->d, output, "FileId"));
+    add_files_of(p, decode_member(p->d, output, "OutputFiles"));
 }
 
 static void read_tasks(struct payload *p)
@@ -334,22 +345,34 @@ static void read_tasks(struct payload *p)
         {"AIAnalysisList", "AiAnalysis"},
     };
     enum { SETS = sizeof sets / sizeof *sets };
-    const cJSON *found[SETS];
+    uint32_t found[SETS];
     size_t n = 0;
     for (size_t i = 0; i < SETS; i++) {
-        found[i] = decode_member(p->root, sets[i].name);
-        n += (size_t)cJSON_GetArraySize(found[i]);
+        found[i] = decode_member(p->d, p->root, sets[i].name);
+        if (found[i])
+            json_each(&p->d->json, found[i], item)
+                n++;
     }
-    struct event_task *tasks = n ? arena_alloc(p->arena, n * sizeof *tasks) : NULL;
+    struct event_task *tasks = n ? arena_alloc(p->d->arena, n * sizeof *tasks) : NULL;
     if (!tasks)
         return;
     n = 0;
     for (size_t i = 0; i < SETS; i++)
-        for (const cJSON *item = found[i] ? found[i]->child : NULL; item; item = item->next)
-            if (cJSON_IsObject(item))
-                read_task(p, item, sets[i].type, &tasks[n++]);
+        if (found[i])
+            json_each(&p->d->json, found[i], item)
+                if (is_object(p, decode_item(&p->d->json, item)))
+                    read_task(p, decode_item(&p->d->json, item), sets[i].type, &tasks[n++]);
     p->e->tasks = n ? tasks : NULL;
     p->e->n_tasks = n;
+}
+
+static void read_item(struct payload *p, uint32_t item)
+{
+    const char *code = code_of(p, item);
+    if (!code)
+        code = status_code_of(p, item);
+    if (code || says_failed(decode_text(p->d, decode_member(p->d, item, "Status"))))
+        note_failure(p, code, message_of(p, item));
 }
 
 /* Items that carry a code of their own and are no sub-tasks: files that were joined or cut, snapshots. */
@@ -357,15 +380,12 @@ static void read_items(struct payload *p)
 {
     static const char *const sets[] = {"FileInfoSet", "FileInfo", "SnapshotInfoSet", "PicInfo", NULL};
     for (const char *const *set = sets; *set; set++) {
-        const cJSON *value = decode_member(p->root, *set);
-        bool array = cJSON_IsArray(value);
-        for (const cJSON *item = array ? value->child : value; item; item = array ? item->next : NULL) {
-            const char *code = code_of(p, item);
-            if (!code)
-                code = status_code_of(p, item);
-            if (code || says_failed(decode_text(p->arena, decode_member(item, "Status"))))
-                note_failure(p, code, message_of(p, item));
-        }
+        uint32_t value = decode_member(p->d, p->root, *set);
+        if (!is_array(p, value))
+            read_item(p, value);
+        else
+            json_each(&p->d->json, value, item)
+                read_item(p, item);
     }
 }
 
@@ -439,7 +459,7 @@ static void read_texts(struct payload *p)
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         *(const char **)((char *)e + texts[i].member) = text_at(p, p->root, texts[i].paths);
     if (!e->sub_app_id)
-        e->sub_app_id = decode_text(p->arena, decode_member(p->root, "SubAppId"));
+        e->sub_app_id = decode_text(p->d, decode_member(p->d, p->root, "SubAppId"));
     e->err_code = code_of(p, p->root);
     if (!e->err_code)
         e->err_code = status_code_of(p, p->root);
@@ -447,10 +467,9 @@ static void read_texts(struct payload *p)
         e->err_message = message_of(p, p->root);
 }
 
-void decode_payload(struct arena *arena, const cJSON *payload, const struct json *json, uint32_t node,
-                    struct event *e)
+void decode_payload(struct event_decoder *d, uint32_t payload, struct event *e)
 {
-    struct payload p = {.arena = arena, .root = payload, .json = json, .node = node, .e = e};
+    struct payload p = {.d = d, .root = payload, .e = e};
     read_texts(&p);
     read_metadata(&p);
     read_files(&p);
@@ -462,7 +481,7 @@ void decode_payload(struct arena *arena, const cJSON *payload, const struct json
     e->n_file_ids = p.n_files;
     e->file_count = p.n_files == EVENT_FILES_MAX && p.longest > p.n_files ? p.longest : p.n_files;
     e->file_id = p.n_files ? p.files[0] : NULL;
-    e->of_parts = texts_at(payload, "FileDeleteResultInfo.DeleteParts.Type", 0, NULL);
+    e->of_parts = texts_at(&p, payload, "FileDeleteResultInfo.DeleteParts.Type", 0, NULL);
 }
 
 const char *event_result_name(enum event_result r)

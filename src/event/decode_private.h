@@ -6,25 +6,47 @@
 #include "base/arena.h"
 #include "event/event.h"
 
+/* A value is the index of its node; DECODE_NONE, which is the whole body's, says that there is none. */
+enum { DECODE_NONE = 0 };
+
+struct event_decoder {
+    size_t memory_max; /* bytes for the nodes and the arena together */
+    struct json json;
+    struct arena *arena;  /* of the values that were read, and of what is put together from them */
+    struct buffer mended; /* the text for cJSON, where it would misread a value */
+};
+
+/* The member of that name, with a capital or a small first letter; none where it is missing or null. The name
+ * ends at a dot, a space or NUL. */
+uint32_t decode_member(const struct event_decoder *d, uint32_t object, const char *name);
+
 /* Whether a member is called so: today's names begin with a capital, the legacy ones are the same with a small
- * letter. The name ends at a dot, a space or NUL. */
-static inline bool decode_name_is(const char *given, const char *name)
+ * letter. Most are told apart by that letter, without a call. */
+bool decode_name_is_rest(const struct json *j, uint32_t member, const char *name);
+static inline bool decode_name_is(const struct json *j, uint32_t member, const char *name)
 {
-    if (((given[0] ^ name[0]) | 0x20) != 0x20)
-        return false;
-    while (*++name && *name != '.' && *name != ' ')
-        if (*++given != *name)
-            return false;
-    return !given[1];
+    char first = json_raw(j, member).data[1];
+    return (((first ^ *name) | 0x20) == 0x20 || first == '\\') && decode_name_is_rest(j, member, name);
 }
 
-/* The member of that name, with a capital or a small first letter; NULL where it is missing or null. */
-const cJSON *decode_member(const cJSON *object, const char *name);
+/* Reads a string or a number; NULL for anything else. What cJSON would not keep as a number comes as a string of
+ * its digits. */
+const cJSON *decode_value(struct event_decoder *d, uint32_t value);
 
-/* A string that is not empty, or a number, as text; NULL for anything else. In the arena or the tree. */
-const char *decode_text(struct arena *arena, const cJSON *value);
+/* A string that is not empty, or a number, as text; NULL for anything else. */
+const char *decode_text(struct event_decoder *d, uint32_t value);
+const char *decode_text_of(struct event_decoder *d, const cJSON *value);
 
-/* Reads what the payload says (NULL for none) into e, whose type is known. node is the payload's in json; 0 for
- * none. */
-void decode_payload(struct arena *arena, const cJSON *payload, const struct json *json, uint32_t node,
-                    struct event *e);
+/* Reads what the payload says (if there is one) into e, whose type is known. */
+void decode_payload(struct event_decoder *d, uint32_t payload, struct event *e);
+
+static inline bool decode_is(const struct event_decoder *d, uint32_t value, char kind)
+{
+    return value != DECODE_NONE && json_kind(&d->json, value) == kind;
+}
+
+/* The value of what json_each() gives, an element or a name. */
+static inline uint32_t decode_item(const struct json *j, uint32_t item)
+{
+    return item + (j->nodes[item].flags & JSON_NAME ? 1 : 0);
+}

@@ -206,10 +206,11 @@ void json_write_masked(struct buffer *to, const struct json *j)
     put_rest(to, j, done);
 }
 
-void json_write_mended(struct buffer *to, const struct json *j)
+void json_write_mended(struct buffer *to, const struct json *j, uint32_t from)
 {
-    size_t done = 0;
-    for (uint32_t node = 0; node < j->n; node++) {
+    size_t done = j->nodes[from].at;
+    uint32_t last = j->nodes[from].flags & JSON_NAME ? from + 1 : j->nodes[from].next;
+    for (uint32_t node = from; node < last; node++) {
         unsigned flags = j->nodes[node].flags & JSON_MISREAD;
         if (!flags)
             continue;
@@ -219,5 +220,5 @@ void json_write_mended(struct buffer *to, const struct json *j)
         else
             put_string(to, json_raw(j, node), SOURCE_JSON_FOR_CJSON);
     }
-    put_rest(to, j, done);
+    buffer_append(to, j->text.data + done, j->nodes[from].end - done);
 }

@@ -67,7 +67,7 @@ static void check_written(const struct json *json)
     assert(slice_equal(buffer_slice(&once), buffer_slice(&twice)));
 
     buffer_reset(&other, 0);
-    json_write_mended(&other, json);
+    json_write_mended(&other, json, 0);
     read_again(&again, &other);
     assert(again.n == json->n && !(again.flags & JSON_MISREAD));
     cJSON *tree = cJSON_ParseWithLength(other.data, other.len);

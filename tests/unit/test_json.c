@@ -155,7 +155,7 @@ static void assert_written(const char *text, size_t len, enum how how, const cha
     if (how == INDENTED)
         json_write_indented(&b, &json, true, "> ");
     else if (how == MENDED)
-        json_write_mended(&b, &json);
+        json_write_mended(&b, &json, 0);
     else if (how == AS_IT_CAME)
         json_write_masked(&b, &json);
     else
