@@ -4,8 +4,8 @@
  * gives up a message, tells us so, and has sent later ones before we can act. So it must never give up one and
  * go on:
  *
- * - Idempotent, as it is by default: message.timeout.ms is 0, since a message that timed out lets later ones
- *   pass. enable.gapless.guarantee makes a batch that the broker refuses a fatal error, after which nothing
+ * - Idempotent, as it is by default: message.timeout.ms is 24 days, since a message that timed out lets
+ *   later ones pass. enable.gapless.guarantee makes a batch that the broker refuses a fatal error, after which nothing
  *   is sent. Events of one key may be in flight together.
  * - Not idempotent, for services that cannot be: librdkafka has no such guarantee then, so at most one event
  *   of a key is in flight.
@@ -27,10 +27,12 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -43,6 +45,7 @@ enum {
     CANCEL_WAIT = 500, /* milliseconds for acknowledgements that are under way when the program ends */
     RETRY_AFTER = 1000 * 1000, /* microseconds: librdkafka itself waits for brokers, and longer each time */
     RETRY_AT_ONCE = 1,
+    NICE = 10,
     HEADERS_USUAL = 8, /* a hint for librdkafka */
     LOG_BURST = 5,     /* lines of librdkafka; it writes one at each attempt to connect */
 };
@@ -158,19 +161,50 @@ static void on_log(const rd_kafka_t *producer, int level, const char *facility, 
 
 /* --- The producer ---------------------------------------------------------------------------------------- */
 
+struct opening {
+    rd_kafka_conf_t *conf;
+    rd_kafka_t *producer;
+    char why[KAFKA_ERROR_MAX];
+    int error;
+};
+
+/* librdkafka's threads are as nice as the one that makes the producer. Its version 2.0 polls without a pause while a
+ * batch waits behind one that is in flight: on a busy machine that would keep the loop and the brokers from their
+ * work. */
+static void *open_nicely(void *userdata)
+{
+    struct opening *o = userdata;
+    setpriority(PRIO_PROCESS, 0, NICE); /* of this thread alone; a sandbox may refuse it */
+    o->producer = rd_kafka_new(RD_KAFKA_PRODUCER, o->conf, o->why, sizeof o->why);
+    o->error = o->producer ? 0 : errno;
+    return NULL;
+}
+
+static int make_producer(rd_kafka_conf_t *conf, rd_kafka_t **ret)
+{
+    pthread_t thread;
+    struct opening o = {.conf = conf};
+    int r = -pthread_create(&thread, NULL, open_nicely, &o);
+    if (r == 0) {
+        pthread_join(thread, NULL);
+        *ret = o.producer;
+        r = o.error ? -o.error : o.producer ? 0 : -EINVAL;
+    }
+    return r < 0 ? log_error_errno(r, "Failed to make a Kafka producer: %s", *o.why ? o.why : strerror(-r))
+                 : 0;
+}
+
 static int producer_open(struct kafka *k)
 {
-    char why[KAFKA_ERROR_MAX];
     rd_kafka_conf_t *conf = rd_kafka_conf_dup(k->setup.conf);
     rd_kafka_conf_set_opaque(conf, k);
     rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
     rd_kafka_conf_set_error_cb(conf, on_error);
     rd_kafka_conf_set_log_cb(conf, on_log);
-    k->producer = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why);
-    if (!k->producer) {
-        int err = errno;
+    int r = make_producer(conf, &k->producer);
+    if (r < 0) {
         rd_kafka_conf_destroy(conf);
-        return log_error_errno(err ? err : EINVAL, "Failed to make a Kafka producer: %s", why);
+        return r;
     }
     rd_kafka_set_log_queue(k->producer, NULL);
     static const uint64_t one = 1;

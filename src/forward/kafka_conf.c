@@ -127,7 +127,8 @@ static int set_fixed(struct kafka_setup *s)
         return r;
     s->patience = (int64_t)patience;
     s->idempotent = is_true(s->conf, "enable.idempotence");
-    r = set(s->conf, "message.timeout.ms", "0");
+    /* Not 0: librdkafka 2.0 works out by it how long a message has lingered, and then has none linger. */
+    r = set_number(s->conf, "message.timeout.ms", INT32_MAX);
     if (r >= 0 && s->idempotent)
         r = set(s->conf, "enable.gapless.guarantee", "true");
     if (r >= 0)

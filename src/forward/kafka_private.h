@@ -8,7 +8,7 @@
 
 enum {
     KAFKA_IN_FLIGHT = 8192,
-    KAFKA_BYTES = 4 * 1024 * 1024,       /* of the bodies in flight together */
+    KAFKA_BYTES = 2 * 1024 * 1024,       /* of the bodies in flight together */
     KAFKA_MESSAGE_MAX = 9 * 1024 * 1024, /* message.max.bytes: a body of 8 MB and what is written around it */
     KAFKA_PATIENCE = 60 * 1000,          /* milliseconds to be acknowledged in: message.timeout.ms */
     KAFKA_ERROR_MAX = 512,               /* bytes of librdkafka's messages */
