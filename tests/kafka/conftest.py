@@ -30,7 +30,7 @@ def receiver(tmp_path):
 
         def start_one(name, *options):
             (tmp_path / name).mkdir(exist_ok=True)
-            one = Vodhook("--max-body=16M", *options, output="none", inbox=str(tmp_path / name / "inbox.db"))
+            one = Vodhook(*options, output="none", inbox=str(tmp_path / name / "inbox.db"))
             one.inbox = tmp_path / name / "inbox.db"
             running.callback(one.close)
             return one

@@ -17,8 +17,8 @@ DOWN = 70 if LONG else 8  # seconds without a cluster
 KILLS = (0.4, 2.5)  # a forwarder lives that long
 RATE = EVENTS * 3 / 4 / STORM  # events a second and receiver
 ROUND = 25  # events between two looks at the clock
-TOO_LARGE = 9_700_000  # bytes: Kafka's default of vodhook is 9 MB
-LARGE = 8_000_000
+LIMIT = "message.max.bytes=4000000"
+TOO_LARGE, LARGE = 5_000_000, 3_500_000  # bytes
 TOO_LARGE_FILE, LARGE_FILE = "8000000000000000000", "8000000000000000001"
 
 
@@ -125,7 +125,7 @@ def test_nothing_is_lost_or_reordered(cluster, receiver):
     receivers = {name: receiver(name) for name in "ab"}
     began = time.monotonic()
     with contextlib.ExitStack() as stack:
-        forwarders = {name: stack.enter_context(Forwarder(r.inbox, cluster.servers(), topic))
+        forwarders = {name: stack.enter_context(Forwarder(r.inbox, cluster.servers(), topic, "--set", LIMIT))
                       for name, r in receivers.items()}
         posters = [Poster(r, name) for name, r in receivers.items()]
         killers = [Killer(f, seed) for seed, f in enumerate(forwarders.values())]
