@@ -76,12 +76,15 @@ static struct json_string name_of(const struct digester *d, const struct member 
     return m->payload ? (struct json_string){.at = none, .end = none} : json_string_of(d->json, m->name);
 }
 
-static uint64_t prefix_of(struct json_string name)
+/* There are that many bytes behind nearly every name: those that are not its own are taken off. */
+static uint64_t prefix_of(const struct digester *d, struct json_string name)
 {
     uint64_t prefix = 0;
-    if (name.end - name.at >= (ptrdiff_t)sizeof prefix) {
+    size_t len = (size_t)(name.end - name.at);
+    if (len && d->json->text.data + d->json->text.len - name.at >= (ptrdiff_t)sizeof prefix) {
         memcpy(&prefix, name.at, sizeof prefix);
-        return be64toh(prefix);
+        prefix = be64toh(prefix);
+        return len >= sizeof prefix ? prefix : prefix & ~(UINT64_MAX >> 8 * len);
     }
     for (int shift = 56; name.at < name.end; shift -= 8)
         prefix |= (uint64_t)(unsigned char)*name.at++ << shift;
@@ -147,12 +150,30 @@ static size_t collect_members(const struct digester *d, uint32_t object, struct 
         struct member *m = &ret[n++];
         *m = (struct member){.name = name, .escaped = j->nodes[name].flags & JSON_ESCAPED};
         m->payload = object == 0 && is_payload(d, name);
-        m->prefix = prefix_of(name_of(d, m));
+        m->prefix = prefix_of(d, name_of(d, m));
     }
     return n;
 }
 
 static int put_value(struct digester *d, uint32_t node);
+
+/* Most members are a name and a scalar side by side, which are one piece. */
+static int put_member(struct digester *d, const struct member *m)
+{
+    const struct json_node *name = &d->json->nodes[m->name], *value = name + 1;
+    const char *text = d->json->text.data;
+    if (m->payload)
+        put(d, "\"\"", 2);
+    else if (value->at != name->end + 1 || (name->flags | value->flags) & JSON_ESCAPED ||
+             text[value->at] == '{' || text[value->at] == '[')
+        put_string(d, m->name);
+    else {
+        put(d, text + name->at, value->end - name->at);
+        return 0;
+    }
+    put(d, ":", 1);
+    return put_value(d, m->name + 1);
+}
 
 static int put_members(struct digester *d, uint32_t object, struct member *members)
 {
@@ -162,12 +183,7 @@ static int put_members(struct digester *d, uint32_t object, struct member *membe
     for (size_t i = 0; i < n; i++) {
         if (i)
             put(d, ",", 1);
-        if (members[i].payload)
-            put(d, "\"\"", 2);
-        else
-            put_string(d, members[i].name);
-        put(d, ":", 1);
-        int r = put_value(d, members[i].name + 1);
+        int r = put_member(d, &members[i]);
         if (r < 0)
             return r;
     }
