@@ -77,8 +77,17 @@ static inline char json_kind(const struct json *j, uint32_t node)
  * node is no object. */
 uint32_t json_member(const struct json *j, uint32_t object, const char *name);
 
-/* Whether the node is a string or a name that, unescaped, is this text. */
-bool json_is(const struct json *j, uint32_t node, const char *text);
+/* Whether the node is a string or a name that, unescaped, is this text. Inlined: the text is a constant mostly, whose
+ * length and first bytes the compiler compares at once. */
+bool json_is_unescaped(const struct json *j, uint32_t node, const char *text);
+static inline bool json_is(const struct json *j, uint32_t node, const char *text)
+{
+    if (j->nodes[node].flags & JSON_ESCAPED)
+        return json_is_unescaped(j, node, text);
+    struct slice raw = json_raw(j, node);
+    size_t n = strlen(text);
+    return raw.len == n + 2 && raw.data[0] == '"' && memcmp(raw.data + 1, text, n) == 0;
+}
 
 /* Gives the bytes of a string or a name, unescaped, one by one, then -1. A lone surrogate is the three bytes
  * that UTF-8 would give it. */

@@ -94,11 +94,12 @@ static const char *number_at(struct payload *p, const char *paths)
     for (; *paths; paths = next_path(paths)) {
         uint32_t node = at_path(p, p->root, paths);
         const cJSON *value = decode_value(p->d, node);
-        const char *text = decode_text_of(p->d, value);
-        if (!text)
-            continue;
-        if (!cJSON_IsNumber(value) || value->valuedouble == value->valueint)
+        if (!cJSON_IsNumber(value) || value->valuedouble == value->valueint) {
+            const char *text = decode_text_of(p->d, value);
+            if (!text)
+                continue;
             return json_is_number(slice_of(text)) ? text : NULL;
+        }
         struct slice digits = json_raw(&p->d->json, node);
         char *copy = arena_alloc(p->d->arena, digits.len + 1);
         if (copy)

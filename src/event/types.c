@@ -58,7 +58,7 @@ const struct event_type event_types[] = {
 
 static bool is(struct slice text, const char *name)
 {
-    return name && slice_equal(text, slice_of(name));
+    return name && text.len && text.data[0] == *name && slice_equal(text, slice_of(name));
 }
 
 const struct event_type *event_type_by_name(struct slice name)

@@ -386,13 +386,9 @@ int json_string_next(struct json_string *s)
     return (unsigned char)s->bytes[s->i++];
 }
 
-bool json_is(const struct json *j, uint32_t node, const char *text)
+bool json_is_unescaped(const struct json *j, uint32_t node, const char *text)
 {
     struct json_string s = json_string_of(j, node);
-    if (s.at[-1] != '"')
-        return false;
-    if (!(j->nodes[node].flags & JSON_ESCAPED))
-        return strlen(text) == (size_t)(s.end - s.at) && memcmp(text, s.at, (size_t)(s.end - s.at)) == 0;
     while (*text)
         if (json_string_next(&s) != (unsigned char)*text++)
             return false;
