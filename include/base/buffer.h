@@ -13,13 +13,36 @@ struct buffer {
     bool failed; /* an append did not fit in memory; len is what stood before it */
 };
 
+/* What buffer_reserve() does where there is no room. */
+char *buffer_grow(struct buffer *b, size_t n);
+
 /* Makes room for n more bytes and returns where they go, or NULL (and sets failed) when memory runs out. The
  * caller writes at most n bytes there and adds what it wrote to len. */
-char *buffer_reserve(struct buffer *b, size_t n);
+static inline char *buffer_reserve(struct buffer *b, size_t n)
+{
+    return !b->failed && n <= b->cap - b->len ? b->data + b->len : buffer_grow(b, n);
+}
 
-void buffer_append(struct buffer *b, const char *data, size_t n);
-void buffer_puts(struct buffer *b, const char *s);
-void buffer_putc(struct buffer *b, char c);
+/* Inlined, since a line of JSON is put together from a hundred pieces. */
+static inline void buffer_append(struct buffer *b, const char *data, size_t n)
+{
+    char *to = n ? buffer_reserve(b, n) : NULL;
+    if (!to)
+        return;
+    memcpy(to, data, n);
+    b->len += n;
+}
+
+static inline void buffer_puts(struct buffer *b, const char *s)
+{
+    buffer_append(b, s, strlen(s));
+}
+
+static inline void buffer_putc(struct buffer *b, char c)
+{
+    buffer_append(b, &c, 1);
+}
+
 void buffer_printf(struct buffer *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Removes the first n bytes. */

@@ -8,12 +8,10 @@
 
 enum { BUFFER_FIRST = 512 };
 
-char *buffer_reserve(struct buffer *b, size_t n)
+char *buffer_grow(struct buffer *b, size_t n)
 {
     if (b->failed)
         return NULL;
-    if (n <= b->cap - b->len)
-        return b->data + b->len;
     if (n > SIZE_MAX / 4 - b->len) {
         b->failed = true;
         return NULL;
@@ -29,25 +27,6 @@ char *buffer_reserve(struct buffer *b, size_t n)
     b->data = data;
     b->cap = cap;
     return b->data + b->len;
-}
-
-void buffer_append(struct buffer *b, const char *data, size_t n)
-{
-    char *to = n ? buffer_reserve(b, n) : NULL;
-    if (!to)
-        return;
-    memcpy(to, data, n);
-    b->len += n;
-}
-
-void buffer_puts(struct buffer *b, const char *s)
-{
-    buffer_append(b, s, strlen(s));
-}
-
-void buffer_putc(struct buffer *b, char c)
-{
-    buffer_append(b, &c, 1);
 }
 
 void buffer_printf(struct buffer *b, const char *format, ...)

@@ -30,17 +30,16 @@ static void put(struct buffer *to, const char *name, const char *value)
 /* Past it a number is nonsense, and would be hundreds of digits. */
 static const double SHOWN_NUMBER_MAX = 1e18;
 
-static bool is_shown(const char *number)
+static bool is_shown(const char *number, double *ret)
 {
-    double n = number ? strtod(number, NULL) : SHOWN_NUMBER_MAX;
-    return n > -SHOWN_NUMBER_MAX && n < SHOWN_NUMBER_MAX;
+    *ret = number ? strtod(number, NULL) : SHOWN_NUMBER_MAX;
+    return *ret > -SHOWN_NUMBER_MAX && *ret < SHOWN_NUMBER_MAX;
 }
 
 /* "10.6MB": of 1,000 each, as the console shows sizes. */
-static void put_size(struct buffer *to, const char *size)
+static void put_size(struct buffer *to, double n)
 {
     static const char *const units[] = {"B", "KB", "MB", "GB", "TB", "PB"};
-    double n = strtod(size, NULL);
     size_t unit = 0;
     while (n >= 999.95 && unit + 1 < sizeof units / sizeof *units) {
         n /= 1000;
@@ -102,10 +101,11 @@ void event_summary(struct buffer *to, const struct event *e)
         put(to, "message", e->err_message);
     }
     put(to, "suggestion", e->suggestion);
-    if (is_shown(e->duration))
-        buffer_printf(to, " duration=%.1fs", strtod(e->duration, NULL));
-    if (is_shown(e->size))
-        put_size(to, e->size);
+    double number;
+    if (is_shown(e->duration, &number))
+        buffer_printf(to, " duration=%.1fs", number);
+    if (is_shown(e->size, &number))
+        put_size(to, number);
     put(to, "url", e->url);
     for (size_t i = 0; i < n; i++)
         put_task(to, &e->tasks[i]);

@@ -57,40 +57,46 @@ static void put_strings(struct buffer *to, const char *const *values, size_t n)
 
 /* --- Events --------------------------------------------------------------------------------------------- */
 
+/* The name stands before a null, so that a member without a value is one piece. */
 struct member {
-    const char *name;
+    struct slice null;
     size_t at;   /* in the struct that the text stands in */
     bool number; /* the text of one */
 };
 
+#define MEMBER(name, type, member, number)                                     \
+    {                                                                          \
+        {name "null", sizeof(name "null") - 1}, offsetof(type, member), number \
+    }
+
 static const struct member of_event[] = {
-    {",\"type\":", offsetof(struct event, type), false},
-    {",\"file_id\":", offsetof(struct event, file_id), false},
-    {",\"task_id\":", offsetof(struct event, task_id), false},
-    {",\"sub_app_id\":", offsetof(struct event, sub_app_id), false},
-    {",\"name\":", offsetof(struct event, name), false},
-    {",\"status\":", offsetof(struct event, status), false},
-    {",\"err_code\":", offsetof(struct event, err_code), false},
-    {",\"err_message\":", offsetof(struct event, err_message), false},
-    {",\"suggestion\":", offsetof(struct event, suggestion), false},
-    {",\"url\":", offsetof(struct event, url), false},
-    {",\"duration\":", offsetof(struct event, duration), true},
-    {",\"size\":", offsetof(struct event, size), true},
-    {",\"source_context\":", offsetof(struct event, source_context), false},
-    {",\"session_context\":", offsetof(struct event, session_context), false},
-    {",\"session_id\":", offsetof(struct event, session_id), false},
-    {",\"procedure_task_id\":", offsetof(struct event, procedure_task_id), false},
-    {",\"review_task_id\":", offsetof(struct event, review_task_id), false},
+    MEMBER(",\"type\":", struct event, type, false),
+    MEMBER(",\"file_id\":", struct event, file_id, false),
+    MEMBER(",\"task_id\":", struct event, task_id, false),
+    MEMBER(",\"sub_app_id\":", struct event, sub_app_id, false),
+    MEMBER(",\"name\":", struct event, name, false),
+    MEMBER(",\"status\":", struct event, status, false),
+    MEMBER(",\"err_code\":", struct event, err_code, false),
+    MEMBER(",\"err_message\":", struct event, err_message, false),
+    MEMBER(",\"suggestion\":", struct event, suggestion, false),
+    MEMBER(",\"url\":", struct event, url, false),
+    MEMBER(",\"duration\":", struct event, duration, true),
+    MEMBER(",\"size\":", struct event, size, true),
+    MEMBER(",\"source_context\":", struct event, source_context, false),
+    MEMBER(",\"session_context\":", struct event, session_context, false),
+    MEMBER(",\"session_id\":", struct event, session_id, false),
+    MEMBER(",\"procedure_task_id\":", struct event, procedure_task_id, false),
+    MEMBER(",\"review_task_id\":", struct event, review_task_id, false),
 };
 
 static const struct member of_task[] = {
-    {"{\"type\":", offsetof(struct event_task, type), false},
-    {",\"definition\":", offsetof(struct event_task, definition), false},
-    {",\"status\":", offsetof(struct event_task, status), false},
-    {",\"err_code\":", offsetof(struct event_task, err_code), false},
-    {",\"err_message\":", offsetof(struct event_task, err_message), false},
-    {",\"suggestion\":", offsetof(struct event_task, suggestion), false},
-    {",\"url\":", offsetof(struct event_task, url), false},
+    MEMBER("{\"type\":", struct event_task, type, false),
+    MEMBER(",\"definition\":", struct event_task, definition, false),
+    MEMBER(",\"status\":", struct event_task, status, false),
+    MEMBER(",\"err_code\":", struct event_task, err_code, false),
+    MEMBER(",\"err_message\":", struct event_task, err_message, false),
+    MEMBER(",\"suggestion\":", struct event_task, suggestion, false),
+    MEMBER(",\"url\":", struct event_task, url, false),
 };
 
 #define PUT_MEMBERS(to, members, from) put_members(to, members, sizeof(members) / sizeof *(members), from)
@@ -99,11 +105,11 @@ static void put_members(struct buffer *to, const struct member *m, size_t n, con
 {
     for (const struct member *end = m + n; m < end; m++) {
         const char *value = *(const char *const *)((const char *)from + m->at);
-        buffer_puts(to, m->name);
-        if (m->number && value)
+        buffer_append(to, m->null.data, value ? m->null.len - (sizeof "null" - 1) : m->null.len);
+        if (value && m->number)
             buffer_puts(to, value);
-        else
-            put_string(to, value);
+        else if (value)
+            json_write_string(to, slice_of(value));
     }
 }
 
