@@ -101,9 +101,8 @@ static const cJSON *parse(struct event_decoder *d, uint32_t node)
 
 const cJSON *decode_value(struct event_decoder *d, uint32_t value)
 {
-    if (value == DECODE_NONE || strchr("{[tfn", json_kind(&d->json, value)))
-        return NULL;
-    return parse(d, value);
+    char kind = value == DECODE_NONE ? 'n' : json_kind(&d->json, value);
+    return kind == '"' || kind == '-' || (kind >= '0' && kind <= '9') ? parse(d, value) : NULL;
 }
 
 /* Writes the number so that its NUL stands right before end: templates and codes are many in one event, and
@@ -135,7 +134,9 @@ const char *decode_text_of(struct event_decoder *d, const cJSON *value)
 
 const char *decode_text(struct event_decoder *d, uint32_t value)
 {
-    return decode_text_of(d, decode_value(d, value));
+    /* VOD sends an empty string where there is nothing to say. */
+    bool empty = value != DECODE_NONE && slice_equal(json_raw(&d->json, value), slice_of("\"\""));
+    return empty ? NULL : decode_text_of(d, decode_value(d, value));
 }
 
 /* --- The envelope ------------------------------------------------------------------------------------- */

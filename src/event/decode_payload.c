@@ -288,7 +288,7 @@ static size_t urls_of(struct payload *p, uint32_t output, const char **ret)
     if (!is_object(p, output))
         return 0;
     json_each(&p->d->json, output, m) {
-        if (!strchr("\"[{", json_kind(&p->d->json, m + 1)) && !is_text(p, m + 1))
+        if (!is_array(p, m + 1) && !is_object(p, m + 1) && !is_text(p, m + 1))
             continue;
         for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
             if (decode_name_is(&p->d->json, m, paths[i]))

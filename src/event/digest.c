@@ -16,6 +16,7 @@ enum {
 struct digester {
     const struct json *json;
     const struct event *event;
+    struct slice payload_key; /* none where there is no payload */
     struct sha256_ctx hash;
     size_t n_pending; /* bytes to be hashed yet */
     uint8_t pending[PENDING];
@@ -91,18 +92,23 @@ static uint64_t prefix_of(const struct digester *d, struct json_string name)
     return prefix;
 }
 
-static int compare_members(const void *a, const void *b, void *userdata)
+static int compare_names(const struct digester *d, const struct member *x, const struct member *y)
 {
-    const struct member *x = a, *y = b;
-    if (!x->escaped && !y->escaped && x->prefix != y->prefix)
-        return x->prefix < y->prefix ? -1 : 1;
-    struct json_string s = name_of(userdata, x), t = name_of(userdata, y);
+    struct json_string s = name_of(d, x), t = name_of(d, y);
     int p, q;
     do {
         p = json_string_next(&s);
         q = json_string_next(&t);
     } while (p == q && p >= 0);
     return p != q ? (p > q) - (p < q) : (x->name > y->name) - (x->name < y->name);
+}
+
+static inline int compare_members(const void *a, const void *b, void *userdata)
+{
+    const struct member *x = a, *y = b;
+    if (!x->escaped && !y->escaped && x->prefix != y->prefix)
+        return x->prefix < y->prefix ? -1 : 1;
+    return compare_names(userdata, x, y);
 }
 
 static void sort_members(const struct digester *d, struct member *members, size_t n)
@@ -135,8 +141,11 @@ static bool is_envelope(const struct digester *d, uint32_t name)
 /* A payload key with a backslash in it stays: so it is in the digests that inboxes hold. */
 static bool is_payload(const struct digester *d, uint32_t name)
 {
-    const char *key = d->event->payload_key;
-    return key && json_is(d->json, name, key) && !strchr(key, '\\');
+    const char *key = d->payload_key.data;
+    struct slice raw = json_raw(d->json, name);
+    if (!key || d->json->nodes[name].flags & JSON_ESCAPED)
+        return key && json_is(d->json, name, key);
+    return raw.len == d->payload_key.len + 2 && memcmp(raw.data + 1, key, d->payload_key.len) == 0;
 }
 
 /* Writes the members of the object that count, and returns how many. */
@@ -243,6 +252,7 @@ int digest_event(const struct event *e, const struct json *json, uint8_t ret[DIG
     struct digester d;
     d.json = json;
     d.event = e;
+    d.payload_key = slice_of(e->payload_key && !strchr(e->payload_key, '\\') ? e->payload_key : NULL);
     d.n_pending = 0;
     sha256_init(&d.hash);
     if (e->known) {
