@@ -17,6 +17,9 @@ enum {
     PAGES_HELD = 16000, /* at which the one in the way is spoken of: 64 MB */
 };
 
+/* How long the one in the way is waited for once a try has failed, in microseconds: all who write wait, too. */
+static const int64_t WAIT_AGAIN = 1000;
+
 static int on_commit(void *userdata, sqlite3 *sqlite, const char *name, int pages)
 {
     (void)sqlite;
@@ -65,7 +68,11 @@ int checkpoint_step(struct checkpoint *c)
     if (c->pages < c->due || c->db->unsynced)
         return INBOX_OK;
     int logged = 0, copied = 0;
+    int64_t wait = c->db->busy_wait;
+    if (c->due > PAGES_DUE && wait > WAIT_AGAIN)
+        c->db->busy_wait = WAIT_AGAIN;
     int rc = sqlite3_wal_checkpoint_v2(c->db->sqlite, NULL, SQLITE_CHECKPOINT_RESTART, &logged, &copied);
+    c->db->busy_wait = wait;
     int r = rc == SQLITE_OK || rc == SQLITE_BUSY ? INBOX_OK : database_result(c->db, rc);
     if (r == INBOX_OK && copied < logged)
         r = sync_database(c->db);
