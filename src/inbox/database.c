@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "inbox/schema.h"
 #include "record/message_ids.h"
+#include "wal.h"
 
 enum {
     FOLDER_MODE = 0750,
@@ -437,7 +438,8 @@ static int set_up(struct database *d)
         r = database_exec(d, "BEGIN IMMEDIATE");
     if (r != INBOX_OK)
         return r;
-    r = bring_up_to_date(d);
+    r = wal_renew(d->wal_path);
+    r = r < 0 ? fail(d, -r, "its log cannot be synced") : bring_up_to_date(d);
     if (r == INBOX_OK)
         return database_exec(d, "COMMIT");
     sqlite3_exec(d->sqlite, "ROLLBACK", NULL, NULL, NULL);

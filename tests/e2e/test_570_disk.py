@@ -12,7 +12,7 @@ import subprocess
 import threading
 
 import pytest
-from harness import FILE_ID, WAIT, Client, request, run, upload
+from harness import FILE_ID, WAIT, Client, request, run, upload, wait_until
 from inbox import ask, change
 from shims import shim
 
@@ -285,6 +285,24 @@ def test_no_power_cut_after_a_failed_sync_loses_what_was_answered(start, inbox, 
     assert any(entry[0] == "f" and entry[1] == sync for entry in disk.entries())
     assert ask(inbox, "SELECT count(*) FROM event")[0][0] == len(names)
     assert lost_in_cuts(disk, tmp_path / "cut", names, 1) is None
+
+
+def test_no_power_cut_loses_what_follows_a_kill_after_a_failed_sync(start, inbox, disk, tmp_path):
+    """The next process finds an event in the log that the disk never got, and writes behind it."""
+    vodhook = start(inbox=inbox, output="none", env=disk.env)
+    disk.files, names = {}, [f"{n:04}" for n in range(20)]
+    list(posts(vodhook, names))
+    with vodhook.connect() as client:
+        disk.fail("sync", "inbox.db-wal", errno.EIO)
+        client.send(request(body=upload("between", padding="x" * 50000)))
+        wait_until(lambda: not disk.fault.exists(), "the sync has failed")
+        vodhook.kill()
+        names += ["between"] * client.ended().startswith(b"HTTP/1.1 200")
+    vodhook = start(inbox=inbox, output="none", env=disk.env)
+    later = [f"later {n}" for n in range(20)]
+    list(posts(vodhook, later))
+    vodhook.kill()
+    assert lost_in_cuts(disk, tmp_path / "cut", names + later, 1) is None
 
 
 def test_an_answer_before_its_sync_would_be_caught(start, inbox, disk, tmp_path):

@@ -96,6 +96,12 @@ ssize_t pwrite64(int fd, const void *data, size_t len, off64_t at)
     return n;
 }
 
+/* The name by which the program itself calls it. */
+ssize_t pwrite(int fd, const void *data, size_t len, off_t at)
+{
+    return pwrite64(fd, data, len, at);
+}
+
 int ftruncate64(int fd, off64_t len)
 {
     static int (*real)(int, off64_t);
