@@ -66,8 +66,8 @@ int open_inbox_at(const char *path, struct inbox_reader **ret)
     case -EUCLEAN:
         return log_error_errno(
             r,
-            "The inbox %s is damaged, or another kind of file. To recover its events: sqlite3 %s .recover "
-            "| sqlite3 recovered.db",
+            "The inbox %s is damaged, or another kind of file. To recover its events: sqlite3 %s .dump | "
+            "sed 's/^ROLLBACK.*/COMMIT;/' | sqlite3 recovered.db",
             path, path);
     }
     return log_error_errno(r, "Failed to read the inbox %s: %s", path, why ? why : strerror(-r));

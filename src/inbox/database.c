@@ -254,7 +254,7 @@ static int set_aside(struct database *d)
     d->suspicions = 0;
     log_message(MESSAGE_INBOX_DAMAGED, LOG_CRIT, 0,
                 "The inbox %s is damaged (%s): it was set aside as %s, and a new one is begun. What is in it "
-                "can be recovered: sqlite3 %s .recover | sqlite3 recovered.db",
+                "can be recovered: sqlite3 %s .dump | sed 's/^ROLLBACK.*/COMMIT;/' | sqlite3 recovered.db",
                 d->given, d->problem, aside, aside);
     return INBOX_OK;
 }
@@ -266,8 +266,9 @@ static int save_orphaned_log(struct database *d)
     struct stat log, file;
     if (stat(d->wal_path, &log) < 0 || log.st_size == 0 || (stat(d->path, &file) == 0 && file.st_size > 0))
         return INBOX_OK;
+    int r = wal_adopt(d->path);
     fail(d, EUCLEAN, "there is a log with events in it, but its database is missing or empty");
-    return set_aside(d);
+    return r < 0 ? r : set_aside(d);
 }
 
 /* Makes the file by hand for its mode: bodies are not for everybody. One that is there is not opened, since

@@ -1,4 +1,4 @@
-/* wal.c: makes sure that a log found with content is on the disk.
+/* wal.c: makes sure that a log found with content stays, and is on the disk.
  *
  * When a sync fails, the kernel drops what it could not write, and yet shows it to whoever reads the file, without a sign.
  * Where the writer was killed then, the next process would take the last transaction of the log for a committed one and
@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "database.h"
 
 enum { RENEW_STEP = 1 << 20 /* bytes that are read and written at once */ };
 
@@ -32,4 +33,10 @@ int wal_renew(const char *wal_path)
         at += n;
     }
     return n < 0 || (at > 0 && fdatasync(fd) < 0) ? -errno : 0;
+}
+
+int wal_adopt(const char *path)
+{
+    cleanup_close int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+    return fd < 0 || ftruncate(fd, DATABASE_PAGE) < 0 ? -errno : 0;
 }

@@ -192,7 +192,7 @@ def test_a_damaged_file_is_set_aside_and_nothing_deleted(start, inbox, damage):
     inbox.write_bytes(content)
     vodhook = start(inbox=inbox)
     vodhook.post(upload(1000))
-    aside = said(vodhook, r"is damaged .*: it was set aside as (\S+), .* sqlite3 \S+ \.recover")[1]
+    aside = said(vodhook, r"is damaged .*: it was set aside as (\S+), .* sqlite3 \S+ \.dump")[1]
     with open(aside, "rb") as f:
         assert f.read() == content
     assert rows(inbox) == [("1000", 1)]

@@ -174,7 +174,7 @@ def test_where_no_inbox_is(tmp_path):
     assert done.returncode == 1 and f"There is no inbox {tmp_path}/none.db" in done.stderr
     (tmp_path / "text").write_text("no database\n" * 100)
     done = run("events", f"--config={os.devnull}", f"--inbox={tmp_path}/text")
-    assert done.returncode == 1 and ".recover" in done.stderr
+    assert done.returncode == 1 and " .dump | " in done.stderr
 
 
 @pytest.mark.skipif(os.path.exists("/var/lib/vodhook"), reason="the service is installed here")

@@ -140,8 +140,10 @@ def test_a_log_whose_database_is_gone_is_set_aside(start, inbox, how):
     kept = re.search(r"set aside as (\S+),", said)[1]
     with open(f"{kept}-wal", "rb") as f:
         assert f.read() == log
-    assert os.path.exists(kept) == (how == "empty")
     assert files(inbox) == {"2"}
+    advice = re.search(r"can be recovered: (.*)$", said)[1]
+    subprocess.run(advice, shell=True, check=True, cwd=inbox.parent)
+    assert files(inbox.parent / "recovered.db") == {"1"}
 
 
 @pytest.mark.parametrize("there", [True, False])

@@ -543,7 +543,7 @@ static void a_damaged_file_is_set_aside(void **state)
     sink = sink_free(sink);
     assert_int_equal(overwrite(path, 0, 4096), 0);
     assert_int_equal(sink_inbox_new(&config, &sink), 0);
-    assert_int_equal(stderr_count(".recover"), 1);
+    assert_int_equal(stderr_count(" .dump | "), 1);
     assert_false(deliver(pushed, UPLOAD("1")));
 
     bool duplicate;
@@ -554,7 +554,7 @@ static void a_damaged_file_is_set_aside(void **state)
     assert_int_equal(overwrite(path, 4096, (size_t)st.st_size - 4096), 0);
     int failed = put(pushed, slice_of(UPLOAD("2")), &duplicate);
     assert_int_equal(failed, -EUCLEAN);
-    assert_int_equal(stderr_count(".recover"), 2);
+    assert_int_equal(stderr_count(" .dump | "), 2);
     assert_false(deliver(pushed, UPLOAD("2")));
     assert_int_equal(rows(), 1);
     nftw(folder, count_aside, 8, FTW_PHYS);
