@@ -8,8 +8,8 @@
 enum pace_outcome {
     PACE_EVENTS,    /* there was something: go on */
     PACE_EMPTY,     /* nothing waits */
-    PACE_TROUBLE,   /* an error that passes by itself: back off */
-    PACE_PERSISTENT /* an error that somebody has to do something about: once a minute */
+    PACE_TROUBLE,   /* an error that will pass: back off */
+    PACE_PERSISTENT /* an error that needs somebody: once a minute */
 };
 
 struct pace {

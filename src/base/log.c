@@ -31,7 +31,7 @@ bool log_is_journal_stream(int fd)
     return st.st_dev == device && st.st_ino == inode;
 }
 
-/* Read only, so that a write to it fails as it does to a closed one. */
+/* Read only: a write to it fails, as one to a closed descriptor does. */
 static void take_closed_numbers(void)
 {
     int fd;
@@ -78,8 +78,7 @@ static void begin_line(struct buffer *line, int priority)
         buffer_printf(line, "%s: ", log_name);
 }
 
-/* A reader that stalls (2>&1 | less) must not stop the program: lines that he does not take are counted
- * instead. */
+/* A reader that stalls (2>&1 | less) must not stop the program: lines it does not take are counted. */
 static void log_to_stderr(int priority, const struct buffer *text)
 {
     static unsigned long dropped;

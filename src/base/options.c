@@ -58,18 +58,18 @@ static bool word_in(const char *words, const char *word)
     return false;
 }
 
-/* What a value that cannot be read should have been. */
+/* What a value should have been. */
 static const char *option_expectation(enum option_type type)
 {
     switch (type) {
     case OPTION_FLAG:
         return "neither yes nor no";
     case OPTION_COUNT:
-        return "no whole number";
+        return "not a whole number";
     case OPTION_SIZE:
-        return "no size: a whole number of bytes, or one with K, M or G";
+        return "not a size: a whole number of bytes, or one with K, M or G";
     default:
-        return "no time: a whole number with ms, s, min, h or d";
+        return "not a time: a whole number with ms, s, min, h or d";
     }
 }
 
@@ -109,7 +109,7 @@ static int option_check_text(const struct option_row *row, const char *text, cha
 {
     const char *wrong = row->check ? row->check(text) : NULL;
     if (!wrong && row->type == OPTION_CHOICE && !word_in(row->choices, text)) {
-        snprintf(ret_why, size, "'%.100s' is none of: %s", text, row->choices);
+        snprintf(ret_why, size, "'%.100s' is not one of: %s", text, row->choices);
         return -EINVAL;
     }
     if (!wrong)

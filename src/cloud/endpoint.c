@@ -12,7 +12,7 @@ static bool is_loopback(const char *name, size_t len)
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strlen(names[i]) == len && strncasecmp(name, names[i], len) == 0)
             return true;
-    /* No name of another machine: 127. and then digits and dots alone. */
+    /* 127. and then only digits and dots: not the name of another machine. */
     return len > 4 && strncmp(name, "127.", 4) == 0 && strspn(name, "0123456789.") >= len;
 }
 
@@ -43,7 +43,7 @@ const char *endpoint_parse(const char *text, struct endpoint *ret)
     if (host[len] == ':') {
         size_t digits = strspn(host + len + 1, "0123456789");
         if (!port_is_good(host + len + 1, digits))
-            return "has a port that is none";
+            return "has a port outside 1 to 65535";
         len += 1 + digits;
     }
     if (host[len] && strcmp(host + len, "/") != 0)

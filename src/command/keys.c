@@ -1,4 +1,4 @@
-/* keys.c: finds the key of the cloud's API, and leaves nothing of it where it was found. */
+/* keys.c: finds the key of the cloud's API, and clears it where it was found. */
 #include "command/keys.h"
 
 #include <ctype.h>
@@ -46,7 +46,7 @@ static int keep(struct secret *s, const char *value, size_t len)
     return 0;
 }
 
-/* Returns 1 where all are there that belong together, 0 where there is none, or -EINVAL, logged. */
+/* Returns 1 for a complete key, 0 for none, or -EINVAL, logged, for a part of one. */
 static int complete(struct keys *k, const char *origin)
 {
     bool any = false;
@@ -88,7 +88,7 @@ static void trim(const char **text, size_t *len)
     }
 }
 
-/* What has another name is not for us: the SDKs' file may have a region in it. */
+/* Ignores other names: the SDKs' file may have a region in it. */
 static int read_line(const char *line, size_t len, struct keys *ret)
 {
     const char *equals = memchr(line, '=', len);
@@ -111,8 +111,8 @@ int keys_read_file(const char *path, struct keys *ret)
     if (stat(path, &st) < 0)
         return log_error_errno(errno, "Failed to open the key file %s: %m", path);
     if (st.st_mode & (S_IRWXO | S_IWGRP))
-        return log_error_errno(EPERM, "Others than its owner can use the key file %s: chmod 600 %s", path,
-                               path);
+        return log_error_errno(
+            EPERM, "Users other than its owner may read or change the key file %s: chmod 600 %s", path, path);
     int r = secret_read(path, &file);
     const char *line = file.data;
     while (r >= 0 && line) {

@@ -1,4 +1,4 @@
-/* outputs.c: makes the sinks that the settings ask for. */
+/* outputs.c: makes the sinks of the settings, and does their chores. */
 #include "command/outputs.h"
 
 #include <errno.h>

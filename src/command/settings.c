@@ -32,10 +32,10 @@ static const struct {
     [FIELD_PERSISTENCE] = {"persistence", "Persistence", "PersistenceCompleteEventSwitch"},
 };
 
-/* How VOD delivers: the words of the options, in small letters; empty where VOD says nothing. */
+/* How VOD delivers, in the words of the options; empty where VOD does not say. */
 struct state {
     char value[FIELDS][2048];
-    int64_t waiting; /* events in the queue; -1 where that is not known */
+    int64_t waiting; /* events in the queue; -1 where unknown */
 };
 
 struct settings {
@@ -92,7 +92,7 @@ static int64_t read_count(const struct reply *reply)
     return parse_count(digits, &n) == 0 ? n : -1;
 }
 
-/* How many wait is worth less than the rest: without it the others are shown. */
+/* Without the number of waiting events the rest is shown. */
 static int describe(struct settings *s, struct state *ret)
 {
     struct reply reply;
@@ -184,7 +184,7 @@ static bool wants_change(const struct settings *s)
     return any;
 }
 
-/* What is not given is not sent: an empty URL would clear it. */
+/* Sends only what was given: an empty URL would clear it. */
 static void write_change(const struct settings *s, struct buffer *to)
 {
     const char *comma = "{";
@@ -219,7 +219,7 @@ static bool replaces(const struct settings *s, const struct state *before, int f
     return (field == FIELD_MODE || field == FIELD_URL) && value && *now && strcmp(value, now) != 0;
 }
 
-/* Asks on stderr, so that stdout stays what programs read. Anything but yes is no, and so is no answer. */
+/* Asks on stderr: programs read stdout. Anything but yes is no. */
 static bool may_replace(const struct settings *s, const struct state *before)
 {
     cleanup(buffer_done) struct buffer b = {0};
@@ -289,7 +289,7 @@ static int read_sign_key(struct settings *s)
     for (size_t i = 0; i < s->sign_key.len; i++)
         if (!isascii(s->sign_key.data[i]) || !isalnum((unsigned char)s->sign_key.data[i]) ||
             i == SIGN_KEY_MAX)
-            return log_error_errno(EINVAL, "The key in %s is none for VOD: at most %d letters and digits",
+            return log_error_errno(EINVAL, "VOD does not take the key in %s: at most %d letters and digits",
                                    file, SIGN_KEY_MAX);
     return 0;
 }

@@ -173,7 +173,7 @@ static int stdout_put(struct sink *sink, struct record *r)
     return 0;
 }
 
-/* The program is about to end: a reader that is slow but alive gets what is left. */
+/* The program ends: a slow reader gets a moment for the rest. */
 static void stdout_free(struct sink *sink)
 {
     struct stdout_sink *s = (struct stdout_sink *)sink;

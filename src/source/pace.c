@@ -1,10 +1,10 @@
-/* pace.c: keeps the calls below the rate, and apart from each other where they are of no use. */
+/* pace.c: keeps calls below the rate, and delays them after failures and empty answers. */
 #include "source/pace.h"
 
 static const int64_t SECOND = 1000000;
 static const int64_t BACK_OFF_MOST = 60;
 
-/* VOD holds a pull of an empty queue back for 5 s. A server that does not must not be asked without end. */
+/* VOD holds a pull of an empty queue back for 5 s. A server that answers at once must not cause a busy loop. */
 const int64_t pace_empty_least = 1000000;
 const int64_t pace_persistent = 60 * 1000000;
 

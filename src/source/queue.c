@@ -19,11 +19,11 @@
 
 static const int64_t SECOND = 1000000;
 
-/* A handle is good for 30 s from the pull on. Source: API, ConfirmEvents. They are counted here from when the
- * pull was begun, which is earlier. */
+/* A handle is good for 30 s after the pull. Source: API, ConfirmEvents. Counted from the beginning of the pull, which is
+ * earlier. */
 static const int64_t CONFIRM_WINDOW = 30 * SECOND;
 
-/* Then what was pulled and not confirmed has come back. */
+/* After this time events that were not confirmed are in the queue again. */
 static const int64_t COMES_BACK = 32 * SECOND;
 static const int64_t RECORD_RETRY = SECOND / 5;
 
@@ -210,8 +210,8 @@ static struct arrival arrival_of(const struct queue *q, struct slice event, bool
     };
 }
 
-/* Offers every event that is not recorded yet, whatever becomes of those before it, so that the outputs
- * beside the required one see each once. Returns 0 when all of them are recorded. */
+/* Offers every event that is not recorded yet, even after one has failed: the other outputs see each event once.
+ * Returns 0 when all are recorded. */
 static int put_batch(struct queue *q, uint32_t events, bool again, const char *given_up)
 {
     const struct json *json = q->reply.json;
@@ -291,8 +291,8 @@ static bool retry_confirm(struct queue *q, int64_t began)
     return true;
 }
 
-/* A handle that is refused is late by VOD's clock, or a newer one has replaced it, and that is all. Source:
- * API, ConfirmEvents, "4000". */
+/* VOD refuses a handle that is late by its clock, or that a newer one has replaced. Source: API, ConfirmEvents,
+ * "4000". */
 static bool is_handle_refused(const struct queue *q, int r)
 {
     return r == REPLY_REFUSED && strncmp(q->reply.code, "InvalidParameter", 16) == 0;
@@ -358,7 +358,7 @@ static int confirm(struct queue *q, uint32_t node, uint32_t end, size_t most)
     return result;
 }
 
-/* What a refused call is about does not get better by pulling more. */
+/* Pulling more does not help a call that is refused. */
 static enum pace_outcome outcome_of_confirm(int r)
 {
     if (r == 0 || r == -ETIME)
@@ -408,15 +408,16 @@ static enum pace_outcome pull(struct queue *q, int64_t *ret_began)
     return events ? take_batch(q, events, *ret_began) : PACE_EMPTY;
 }
 
-/* With --once, when the queue is empty but for what comes back. */
+/* With --once, when the queue is empty but events will come back. */
 static void say_waiting(struct queue *q)
 {
     if (q->said_waiting_for == q->back_at)
         return;
     q->said_waiting_for = q->back_at;
-    log_info("The queue is empty; what was not confirmed, or lost on the way, comes back within %" PRId64
-             " s, and is waited for",
-             (q->back_at - now_of(q)) / SECOND + 1);
+    log_info(
+        "The queue is empty; waiting for events that were not confirmed or got lost: VOD delivers them again "
+        "within %" PRId64 " s",
+        (q->back_at - now_of(q)) / SECOND + 1);
 }
 
 enum queue_end queue_run(struct queue *q)

@@ -1,5 +1,6 @@
 """The program under test, its clients and its output. Everything that is waited for has a deadline, and nothing sleeps."""
 
+import contextlib
 import errno
 import json
 import os
@@ -238,9 +239,10 @@ class Vodhook:
                 raise AssertionError(f"not ready, exit status {self.process.returncode}: {self.err.rest()}") from None
 
     def _read_notify(self):
-        while text := self._notify.recv(4096).decode():
-            if text.startswith("STATUS="):
-                self._statuses.put(text[len("STATUS="):])
+        with contextlib.suppress(OSError):  # closed, at the end
+            while text := self._notify.recv(4096).decode():
+                if text.startswith("STATUS="):
+                    self._statuses.put(text[len("STATUS="):])
 
     def status(self, pattern):
         """The match in the next status that systemd would be told and that has one."""

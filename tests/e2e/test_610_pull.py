@@ -364,7 +364,7 @@ def test_once_waits_for_what_a_failing_server_took_out(vod, tmp_path):
     vod.put([fakevod.upload(FIRST)])
     vod.misbehave("lost", 502, action="PullEvents")
     puller = Puller(vod, tmp_path, "--once")
-    assert puller.saw("comes back within")
+    assert puller.saw("delivers them again within")
     vod.advance(31)
     status, _, err = puller.end()
     assert status == 0, err

@@ -86,10 +86,10 @@ static void test_bad_file(void **state)
         mode_t mode;
         const char *said;
     } bad[] = {
-        {good, 0644, "Others"},
-        {good, 0604, "Others"},
-        {good, 0602, "Others"},
-        {good, 0620, "Others"},
+        {good, 0644, "other than its owner"},
+        {good, 0604, "other than its owner"},
+        {good, 0602, "other than its owner"},
+        {good, 0620, "other than its owner"},
         {"", 0600, "empty"},
         {"secret-id = AKID1\nsecret-key =\n", 0600, "no secret-key"},
         {"secret-key = k3y\n", 0600, "no secret-id"},
