@@ -33,9 +33,8 @@ static const char *next_name(const char *path)
 
 static const char *next_path(const char *path)
 {
-    while (*path && *path++ != ' ')
-        ;
-    return path;
+    path = strchrnul(path, ' ');
+    return path + (*path == ' ');
 }
 
 static bool at_end(const char *path)

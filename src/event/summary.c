@@ -36,6 +36,27 @@ static bool is_shown(const char *number, double *ret)
     return *ret > -SHOWN_NUMBER_MAX && *ret < SHOWN_NUMBER_MAX;
 }
 
+/* As printf("%.1f") does, which takes a third of a microsecond: it is left what is too near the middle of two tenths
+ * for a double, and what is large or not positive. */
+static void put_tenths(struct buffer *to, double n)
+{
+    bool small = n > 0 && n < 1e9;
+    uint64_t tenths = small ? (uint64_t)(n * 10) : 0;
+    double rest = small ? n * 10 - (double)tenths : 0.5;
+    if (rest > 0.499 && rest < 0.501) {
+        buffer_printf(to, "%.1f", n);
+        return;
+    }
+    tenths += rest > 0.5;
+    char text[20], *at = text + sizeof text;
+    *--at = (char)('0' + tenths % 10);
+    *--at = '.';
+    do
+        *--at = (char)('0' + (tenths /= 10) % 10);
+    while (tenths >= 10);
+    buffer_append(to, at, (size_t)(text + sizeof text - at));
+}
+
 /* "10.6MB": of 1,000 each, as the console shows sizes. */
 static void put_size(struct buffer *to, double n)
 {
@@ -45,7 +66,12 @@ static void put_size(struct buffer *to, double n)
         n /= 1000;
         unit++;
     }
-    buffer_printf(to, unit ? " size=%.1f%s" : " size=%.0f%s", n, units[unit]);
+    buffer_puts(to, " size=");
+    if (unit)
+        put_tenths(to, n);
+    else
+        buffer_printf(to, "%.0f", n);
+    buffer_puts(to, units[unit]);
 }
 
 /* Transcode(10)=FAIL:SourceFileError.NoVideoMedia, Porn=SUCCESS:block */
@@ -102,8 +128,11 @@ void event_summary(struct buffer *to, const struct event *e)
     }
     put(to, "suggestion", e->suggestion);
     double number;
-    if (is_shown(e->duration, &number))
-        buffer_printf(to, " duration=%.1fs", number);
+    if (is_shown(e->duration, &number)) {
+        buffer_puts(to, " duration=");
+        put_tenths(to, number);
+        buffer_putc(to, 's');
+    }
     if (is_shown(e->size, &number))
         put_size(to, number);
     put(to, "url", e->url);
