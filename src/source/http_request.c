@@ -395,16 +395,16 @@ void http_on_log(void *cls, const char *format, va_list ap)
                                           "Connection was closed by remote",
                                           "Failed to send",
                                           "Application reported internal error",
-                                          "Setting %s option to",
+                                          "Setting ",
                                           "Failed to push the data"};
-    for (size_t i = 0; i < sizeof dropped / sizeof *dropped; i++)
-        if (strncmp(format, dropped[i], strlen(dropped[i])) == 0)
-            return;
-    if (!may_say(cls))
-        return;
     char message[512];
     vsnprintf(message, sizeof message, format, ap);
     message[strcspn(message, "\n")] = '\0';
+    for (size_t i = 0; i < sizeof dropped / sizeof *dropped; i++)
+        if (strncmp(message, dropped[i], strlen(dropped[i])) == 0)
+            return;
+    if (!may_say(cls))
+        return;
     cleanup(buffer_done) struct buffer quoted = {0};
     text_logfmt_value(&quoted, slice_of(message));
     log_notice("libmicrohttpd says %.*s", (int)quoted.len, quoted.data);

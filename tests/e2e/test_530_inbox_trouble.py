@@ -117,6 +117,8 @@ def test_health_is_told_at_once(start, inbox):
     assert last.result() == 200
     vodhook.status(r"^\d events, ")
     assert rows(inbox) == [("1", 1), ("4", 1)]
+    vodhook.stop()
+    assert not [line for line in vodhook.err.seen if "libmicrohttpd" in line]  # it was said better
 
 
 def test_a_full_disk_and_back(start, small_disk):
