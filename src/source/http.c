@@ -188,6 +188,8 @@ static void look_at_first_byte(struct http *h, struct connection *c)
     close_silent(h, c);
 }
 
+/* The round comes when the first bytes that others have sent by now were looked at, too: a round for each would be a
+ * commit for each. The library's own socket, ready since the connection was handed over, has it come in its turn. */
 static int on_first_byte(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
     (void)source;
@@ -196,7 +198,7 @@ static int on_first_byte(sd_event_source *source, int fd, uint32_t events, void 
     struct connection *c = userdata;
     struct http *h = c->http;
     look_at_first_byte(h, c);
-    http_round(h);
+    sd_event_source_set_enabled(h->again, SD_EVENT_ONESHOT);
     return 0;
 }
 
