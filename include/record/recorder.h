@@ -12,6 +12,7 @@ struct recorder_stats {
     uint64_t duplicates; /* of these, those that had been recorded before */
     uint64_t refused;
     uint64_t unreadable;
+    uint64_t given_up;  /* of all of these, those that could not be recorded */
     uint64_t requests;  /* all others */
     int64_t last_event; /* microseconds since 1970; 0 before the first */
 };

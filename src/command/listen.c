@@ -199,8 +199,9 @@ static int run(struct listen *l, const struct options *o)
     const struct recorder_stats *s = recorder_stats(l->outputs.recorder);
     log_message(MESSAGE_STOPPED, LOG_INFO, 0,
                 "Stopped after %" PRIu64 " events (%" PRIu64 " failed, %" PRIu64 " refused, %" PRIu64
-                " duplicates), %" PRIu64 " unreadable, %" PRIu64 " other requests, %" PRIu64 " broken ones",
-                s->events, s->failed, s->refused, s->duplicates, s->unreadable, s->requests,
+                " duplicates, %" PRIu64 " closed unanswered), %" PRIu64 " unreadable, %" PRIu64
+                " other requests, %" PRIu64 " broken ones",
+                s->events, s->failed, s->refused, s->duplicates, s->given_up, s->unreadable, s->requests,
                 http_stats(l->http)->broken);
     return r;
 }

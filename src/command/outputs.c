@@ -191,8 +191,11 @@ void outputs_write_status(const struct outputs *o, struct buffer *to, const char
     } else if (!s->last_event) {
         buffer_puts(to, "No events yet");
     } else {
-        buffer_printf(to, "%" PRIu64 " events, %" PRIu64 " of them failed, %" PRIu64 " refused, the last at ",
-                      s->events, s->failed, s->refused);
+        buffer_printf(to, "%" PRIu64 " events, %" PRIu64 " of them failed, %" PRIu64 " refused, ", s->events,
+                      s->failed, s->refused);
+        if (s->given_up)
+            buffer_printf(to, "%" PRIu64 " %s, ", s->given_up, given_up);
+        buffer_puts(to, "the last at ");
         timestamp_clock(to, s->last_event);
     }
 }

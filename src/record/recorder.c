@@ -150,6 +150,7 @@ void recorder_give_up(struct recorder *r, struct record *record, const char *how
 {
     cleanup(buffer_done) struct buffer fields = {0};
     r->health.given_up++;
+    r->stats.given_up++;
     journald_field(&fields, "VOD_RECORDED", slice_of("no"));
     if (record->event) {
         journald_field(&fields, "VOD_EVENT_TYPE", slice_of(record->event->type));

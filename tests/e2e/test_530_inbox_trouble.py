@@ -115,9 +115,10 @@ def test_health_is_told_at_once(start, inbox):
         last = Waiting(vodhook, upload(4))
         vodhook.err.find("NewFileUpload.* from .* could not be recorded: .*closed without an answer")
     assert last.result() == 200
-    vodhook.status(r"^\d events, ")
+    vodhook.status(r"^4 events, 0 of them failed, 0 refused, 2 closed unanswered, the last at ")
     assert rows(inbox) == [("1", 1), ("4", 1)]
     vodhook.stop()
+    assert any("0 duplicates, 2 closed unanswered), " in line for line in vodhook.err.seen)
     assert not [line for line in vodhook.err.seen if "libmicrohttpd" in line]  # it was said better
 
 
