@@ -213,12 +213,11 @@ static int retry(struct forwarder *f, struct work *w, const struct target_outcom
 /* It stays in memory and is offered again, in the order of the first offers. */
 static int offer_again(struct forwarder *f, struct work *w)
 {
-    struct work *other;
-    TAILQ_FOREACH_REVERSE(other, &f->ready, works, entry)
-    if (other->number < w->number)
-        break;
-    if (other)
-        TAILQ_INSERT_AFTER(&f->ready, other, w, entry);
+    struct work *before = TAILQ_LAST(&f->ready, works);
+    while (before && before->number > w->number)
+        before = TAILQ_PREV(before, works, entry);
+    if (before)
+        TAILQ_INSERT_AFTER(&f->ready, before, w, entry);
     else
         TAILQ_INSERT_HEAD(&f->ready, w, entry);
     f->facts->retried++;
