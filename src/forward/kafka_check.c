@@ -10,9 +10,8 @@
 enum {
     METADATA_WAIT = 10 * 1000, /* milliseconds */
     CONFIG_WAIT = 2 * 1000,
-    FATAL_WAIT = 1000, /* for word that the cluster knows no idempotent producers */
-    CLS_MESSAGE_MAX =
-        5 * 1024 * 1024, /* bytes of a message: https://intl.cloud.tencent.com/document/product/614/47568 */
+    FATAL_WAIT = 1000,                 /* for word that the cluster knows no idempotent producers */
+    CLS_MESSAGE_MAX = 5 * 1024 * 1024, /* bytes. Source: CLS, "Kafka protocol upload", document 614/109847 */
     VALUE_MAX = 512,
 };
 
@@ -47,7 +46,7 @@ static int wrong(const char *service, const char *what)
     return log_error_errno(EINVAL, "%s %s", service, what);
 }
 
-/* CLS takes events as logs: https://intl.cloud.tencent.com/document/product/614/47568 */
+/* CLS takes events as logs. Source: CLS, "Uploading Log over Kafka", document 614/43574. */
 static int check_cls(const struct kafka_setup *s)
 {
     static const char cls[] = "CLS";
@@ -65,7 +64,7 @@ static int check_cls(const struct kafka_setup *s)
     return r;
 }
 
-/* https://cloud.tencent.com/document/product/597/68402 */
+/* A user of CKafka is known by the instance and the name that the console shows: INSTANCE#USER. */
 static int check_ckafka(const struct kafka_setup *s)
 {
     if (has(s, "security.protocol", "plaintext") || has(s, "security.protocol", "ssl"))
