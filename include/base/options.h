@@ -38,6 +38,12 @@ struct option_row {
     const char *retired; /* not an option any more: what holds instead. A file may still have it */
 };
 
+/* The row of an option that was removed, of the commands that had it. */
+#define OPTION_RETIRED(option, had_by, holds)                      \
+    {                                                              \
+        .name = (option), .commands = (had_by), .retired = (holds) \
+    }
+
 struct options;
 
 /* Settings that hold every row's default. The list of tables ends with NULL, each table with a row without a name;

@@ -20,11 +20,6 @@ static const char *check_target(const char *value)
     return strpbrk(value, "?# ") ? "the path of a URL ends before ?, # and white space" : NULL;
 }
 
-#define RETIRED(option, holds)                                       \
-    {                                                                \
-        .name = option, .commands = COMMAND_LISTEN, .retired = holds \
-    }
-
 /* clang-format off */
 const struct option_row listen_options[] = {
     {.name = "listen", .type = OPTION_STRING, .argument = "ADDRESS:PORT", .initial = ":8080",
@@ -55,13 +50,13 @@ const struct option_row listen_options[] = {
      .help = "time for the request line, and again for the rest of the request"},
 
     /* An upgrade must not stop on a configuration file that has them. */
-    RETIRED("max-body", "a body is kept up to 8M"),
-    RETIRED("max-head", "request line and headers may take 24K"),
-    RETIRED("idle-timeout", "a kept connection is closed after 60s"),
-    RETIRED("hold-timeout", "recording an event is tried for 6s"),
-    RETIRED("when-unrecorded", "an event that cannot be recorded is not answered"),
-    RETIRED("log-requests-burst", "ten times log-requests may come in one burst"),
-    RETIRED("log-unreadable", "100 lines a second tell of unreadable events"),
+    OPTION_RETIRED("max-body", COMMAND_LISTEN, "a body is kept up to 8M"),
+    OPTION_RETIRED("max-head", COMMAND_LISTEN, "request line and headers may take 24K"),
+    OPTION_RETIRED("idle-timeout", COMMAND_LISTEN, "a kept connection is closed after 60s"),
+    OPTION_RETIRED("hold-timeout", COMMAND_LISTEN, "recording an event is tried for 6s"),
+    OPTION_RETIRED("when-unrecorded", COMMAND_LISTEN, "an event that cannot be recorded is not answered"),
+    OPTION_RETIRED("log-requests-burst", COMMAND_LISTEN, "ten times log-requests may come in one burst"),
+    OPTION_RETIRED("log-unreadable", COMMAND_LISTEN, "100 lines a second tell of unreadable events"),
     {0},
 };
 /* clang-format on */

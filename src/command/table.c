@@ -16,11 +16,6 @@ static const char *check_endpoint(const char *value)
     return endpoint_parse(value, &endpoint);
 }
 
-#define RETIRED(option, holds)                                  \
-    {                                                           \
-        .name = option, .commands = RECEIVING, .retired = holds \
-    }
-
 /* clang-format off */
 static const struct option_row shared_options[] = {
     {.name = "endpoint", .type = OPTION_STRING, .argument = "HOST", .initial = "vod.tencentcloudapi.com",
@@ -70,10 +65,10 @@ static const struct option_row shared_options[] = {
      .help = "print the version, and exit"},
 
     /* An upgrade must not stop on a configuration file that has them. */
-    RETIRED("log-body", "16K of a body are shown"),
-    RETIRED("output-buffer", "4M wait for a slow reader of stdout"),
-    RETIRED("inbox-min-free", "a disk with less than 64M free is warned of"),
-    RETIRED("decode-memory", "reading one event may take 64M"),
+    OPTION_RETIRED("log-body", RECEIVING, "16K of a body are shown"),
+    OPTION_RETIRED("output-buffer", RECEIVING, "4M wait for a slow reader of stdout"),
+    OPTION_RETIRED("inbox-min-free", RECEIVING, "a disk with less than 64M free is warned of"),
+    OPTION_RETIRED("decode-memory", RECEIVING, "reading one event may take 64M"),
     {0},
 };
 /* clang-format on */

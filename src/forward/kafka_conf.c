@@ -61,7 +61,7 @@ static int set_given(rd_kafka_conf_t *conf, const char *setting)
     cleanup_free char *name = NULL;
     const char *value = NULL;
     int r = split(setting, &name, &value);
-    return r < 0 ? r : set(conf, name, value);
+    return name ? set(conf, name, value) : r;
 }
 
 static int check_owner_only(const char *path)
@@ -79,11 +79,9 @@ static int set_from_file(rd_kafka_conf_t *conf, const char *setting)
     cleanup(secret_done) struct secret secret = {0};
     const char *path = NULL;
     int r = split(setting, &name, &path);
-    if (r >= 0)
-        r = check_owner_only(path);
-    if (r >= 0)
+    if (name && (r = check_owner_only(path)) >= 0)
         r = secret_read(path, &secret);
-    return r < 0 ? r : set(conf, name, secret.data);
+    return secret.data ? set(conf, name, secret.data) : r;
 }
 
 /* As systemd hands it to the service, which has made sure that nobody else can read it. */
