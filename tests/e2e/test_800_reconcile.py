@@ -470,7 +470,7 @@ def peak_memory(process):
     """The most it has used, in bytes, asked until it ends."""
     most = 0
     while process.poll() is None:
-        with contextlib.suppress(OSError, AttributeError):
+        with contextlib.suppress(OSError, TypeError):
             most = max(most, int(re.search(r"VmHWM:\s+(\d+)", pathlib.Path(f"/proc/{process.pid}/status").read_text())[1]))
         time.sleep(0.05)  # the pace of the looks, not a wait
     return most * 1024

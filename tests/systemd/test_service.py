@@ -220,7 +220,8 @@ def test_watchdog_restarts_a_stuck_loop(box):
     box.drop_in("vodhook.service", "watchdog", "[Service]\nWatchdogSec=1s\n")
     box.systemctl("restart", "vodhook.service")
     pid = box.main_pid()
-    trace = subprocess.Popen(box.inside("strace", f"--attach={pid}", "--inject=fsync,fdatasync:delay_enter=4000000"),
+    trace = subprocess.Popen(box.inside("strace", f"--attach={pid}", "--trace=fsync,fdatasync",
+                                            "--inject=fsync,fdatasync:delay_enter=4000000"),
                              stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
         assert "attached" in trace.stderr.readline()

@@ -219,7 +219,9 @@ static int stalled_terminal(void)
         put(s, i, 1000);
         s->ops->flush(s);
     }
-    return s->ops->flush(s) == terminal ? 0 : 1;
+    bool stalled = s->ops->flush(s) == terminal;
+    sink_free(s);
+    return stalled ? 0 : 1;
 }
 
 static void test_terminal_that_is_not_opened_again_stalls(void **state)
