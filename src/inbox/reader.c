@@ -156,7 +156,7 @@ static int open_inner(struct inbox_reader *r, const char **ret_why)
         err = event_decoder_new(DECODE_MEMORY, &r->decoder);
     if (err < 0)
         return err;
-    watch_open(&r->watch, r->path);
+    watch_open(&r->watch, r->path, r->immutable ? NULL : r->db);
     int rc = sqlite3_prepare_v2(r->db, "PRAGMA data_version", -1, &r->data_version, NULL);
     return rc == SQLITE_OK ? 0 : reader_error(r, rc);
 }
@@ -184,8 +184,8 @@ struct inbox_reader *inbox_reader_free(struct inbox_reader *r)
     sqlite3_finalize(r->stuck);
     sqlite3_finalize(r->data_version);
     event_decoder_free(r->decoder);
-    sqlite3_close(r->db);
     watch_close(&r->watch);
+    sqlite3_close(r->db);
     free(r->path);
     free(r);
     return NULL;

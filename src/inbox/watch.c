@@ -7,28 +7,26 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/inotify.h>
-#include <sys/mman.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 
-/* The head of the index, twice 48 bytes, of which the third word counts commits. Source: sqlite.org, "WAL-mode File
- * Format", section 2.3.1. */
-enum { INDEX_HEAD = 96, INDEX_CHANGE = 2 };
+/* The index of the log is mapped in blocks of 32 KB. At its head stands the header of 12 words, of which the third counts
+ * commits. Source: sqlite.org, "WAL-mode File Format", section 2. */
+enum { INDEX_BLOCK = 32768, INDEX_CHANGE = 2 };
 
-/* The file has at least that size while a connection is open, which the caller's is. */
-static void map_index(struct watch *w, const char *path)
+/* SQLite's own mapping serves. A descriptor of ours, once closed, would take away the lock on the file by which the next
+ * process sees that the index is in use, and may not make it anew. */
+static void find_index(struct watch *w, sqlite3 *db)
 {
-    char name[PATH_MAX];
-    struct stat st;
-    snprintf(name, sizeof name, "%s-shm", path);
-    cleanup_close int fd = open(name, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &st) < 0 || st.st_size < INDEX_HEAD)
+    sqlite3_file *file = NULL;
+    volatile void *map = NULL;
+    sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+    if (!file || !file->pMethods || file->pMethods->iVersion < 2)
         return;
-    void *map = mmap(NULL, INDEX_HEAD, PROT_READ, MAP_SHARED, fd, 0);
-    if (map != MAP_FAILED)
+    int rc = file->pMethods->xShmMap(file, 0, INDEX_BLOCK, 0, &map);
+    if (rc == SQLITE_OK || rc == SQLITE_READONLY)
         w->index = map;
 }
 
@@ -61,14 +59,15 @@ static void open_dnotify(struct watch *w, const char *path)
         w->fd = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
-void watch_open(struct watch *w, const char *path)
+void watch_open(struct watch *w, const char *path, sqlite3 *db)
 {
     char log[PATH_MAX];
     *w = (struct watch){.fd = -1, .folder = -1};
     snprintf(log, sizeof log, "%s-wal", path);
     if (!open_inotify(w, path, log))
         open_dnotify(w, path);
-    map_index(w, path);
+    if (db)
+        find_index(w, db);
     watch_moved(w);
 }
 
@@ -78,8 +77,7 @@ void watch_close(struct watch *w)
         close(steal_fd(&w->fd));
     if (w->folder >= 0)
         close(steal_fd(&w->folder));
-    if (w->index)
-        munmap((void *)steal_pointer(w->index), INDEX_HEAD);
+    w->index = NULL;
 }
 
 bool watch_take(struct watch *w)

@@ -259,6 +259,17 @@ def test_new_events_follow_the_old_within_a_tenth_of_a_second(filled, inbox):
     assert min(took) < 0.1  # a busy machine makes single ones longer
 
 
+def test_who_follows_keeps_the_index_of_the_log(filled, inbox):
+    """By a lock on its byte 128 the next process sees that somebody reads; else it would make the index anew below them."""
+    with following(inbox) as lines:
+        lines.next()
+        index = os.stat(f"{inbox}-shm").st_ino
+        with open("/proc/locks") as locks:
+            held = [line.split() for line in locks if "->" not in line]
+        assert [lock[-2:] for lock in held if lock[4] == str(lines.process.pid) and lock[5].endswith(f":{index}")
+                and lock[3] == "READ"] == [["128", "128"]]
+
+
 def test_a_filter_holds_for_what_follows_too(filled, inbox):
     with following(inbox, "--type=PullComplete", "--since=-1h", "--limit=2") as lines:
         filled.post(upload(100), target="/right")
