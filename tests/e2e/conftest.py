@@ -28,3 +28,15 @@ def start():
 def vodhook(start):
     """One that runs with the defaults of Vodhook."""
     return start()
+
+
+@pytest.fixture
+def inbox(tmp_path):
+    return tmp_path / "inbox.db"
+
+
+@pytest.fixture
+def ending():
+    """Closes what is given to it, the last first."""
+    with contextlib.ExitStack() as stack:
+        yield lambda thing: stack.callback(thing.close) and thing

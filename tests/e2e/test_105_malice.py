@@ -10,14 +10,9 @@ import time
 
 import pytest
 from harness import FILE_ID, request, upload, wait_until, wait_until_read
-from inbox import ask, change, locked
+from inbox import ask, locked
 
 SECRET = "/a-secret-path"
-
-
-@pytest.fixture
-def inbox(tmp_path):
-    return tmp_path / "inbox.db"
 
 
 @pytest.fixture

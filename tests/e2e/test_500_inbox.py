@@ -8,11 +8,6 @@ from harness import FILE_ID, Vodhook, request, upload, wait_until
 from inbox import ask, change
 
 
-@pytest.fixture
-def inbox(tmp_path):
-    return tmp_path / "inbox.db"
-
-
 def test_the_start_line_names_the_file(start, inbox):
     vodhook = start(inbox=inbox)
     assert vodhook.err.find(r"This is vodhook \d+\.\d+\S*, which believes anyone. Every event is recorded in (.*) before it is "

@@ -84,11 +84,6 @@ def numbered(tree, n):
                    for name, value in tree)
 
 
-@pytest.fixture
-def inbox(tmp_path):
-    return tmp_path / "inbox.db"
-
-
 def rows(inbox):
     return ask(inbox, "SELECT type, seen FROM event ORDER BY id")
 

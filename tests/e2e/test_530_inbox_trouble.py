@@ -13,11 +13,6 @@ from inbox import ask, change, locked
 
 
 @pytest.fixture
-def inbox(tmp_path):
-    return tmp_path / "inbox.db"
-
-
-@pytest.fixture
 def small_disk(tmp_path):
     """A file system of 2 MB."""
     folder = tmp_path / "disk"

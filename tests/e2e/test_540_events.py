@@ -30,11 +30,6 @@ BODIES = [deleted("1"), task("1", 1), upload(1), upload(2), task("2", 2, 70000),
 
 
 @pytest.fixture
-def inbox(tmp_path):
-    return tmp_path / "inbox.db"
-
-
-@pytest.fixture
 def filled(start, inbox):
     """An inbox with seven rows, the last of them refused, that a listener has open."""
     one = start("--path=/right", inbox=inbox)

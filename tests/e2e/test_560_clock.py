@@ -10,11 +10,6 @@ from shims import shim
 DAY = 86400
 
 
-@pytest.fixture
-def inbox(tmp_path):
-    return tmp_path / "inbox.db"
-
-
 class Clock:
     """A listener whose clock is ahead by what `set` says, from then on."""
 

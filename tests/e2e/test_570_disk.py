@@ -12,17 +12,12 @@ import subprocess
 import threading
 
 import pytest
-from harness import FILE_ID, WAIT, Client, request, run, upload, wait_until
+from harness import FILE_ID, WAIT, request, run, upload, wait_until
 from inbox import ask, change
 from shims import shim
 
 ENTRY = struct.Struct("=c55sQQ")
 ROUNDS = 2000 if os.environ.get("VODHOOK_LONG") == "1" else 40
-
-
-@pytest.fixture
-def inbox(tmp_path):
-    return tmp_path / "inbox.db"
 
 
 class Disk:

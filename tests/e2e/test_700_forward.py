@@ -13,18 +13,6 @@ from inbox import change
 
 
 @pytest.fixture
-def inbox(tmp_path):
-    return tmp_path / "inbox.db"
-
-
-@pytest.fixture
-def ending():
-    """Closes what is given to it, the last first."""
-    with contextlib.ExitStack() as stack:
-        yield lambda thing: stack.callback(thing.close) and thing
-
-
-@pytest.fixture
 def service(ending):
     return ending(Service())
 

@@ -1,6 +1,5 @@
 """Whatever a service does, and whoever is killed: no event is missing, and those of a file come in order."""
 
-import contextlib
 import os
 import random
 import subprocess
@@ -15,12 +14,6 @@ LONG = os.environ.get("VODHOOK_LONG") == "1"
 EVENTS = 4000 if LONG else 600
 LANES = 40
 CONNECTIONS = 8
-
-
-@pytest.fixture
-def ending():
-    with contextlib.ExitStack() as stack:
-        yield lambda thing: stack.callback(thing.close) and thing
 
 
 def record(vodhook, n, start=0):

@@ -12,17 +12,6 @@ from harness import upload, wait_until
 
 
 @pytest.fixture
-def ending():
-    with contextlib.ExitStack() as stack:
-        yield lambda thing: stack.callback(thing.close) and thing
-
-
-@pytest.fixture
-def inbox(tmp_path):
-    return tmp_path / "inbox.db"
-
-
-@pytest.fixture
 def script(tmp_path):
     """Writes a program that works in the folder."""
 

@@ -18,17 +18,6 @@ LIBRARY = "standardwebhooks@1.0.0"
 KEYS = ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"]
 
 
-@pytest.fixture
-def ending():
-    with contextlib.ExitStack() as stack:
-        yield lambda thing: stack.callback(thing.close) and thing
-
-
-@pytest.fixture
-def inbox(tmp_path):
-    return tmp_path / "inbox.db"
-
-
 def free_port():
     with socket.create_server(("127.0.0.1", 0)) as server:
         return server.getsockname()[1]

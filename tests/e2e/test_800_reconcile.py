@@ -7,10 +7,8 @@ import pty
 import random
 import re
 import signal
-import sqlite3
 import subprocess
 import sys
-import threading
 import time
 
 import pytest

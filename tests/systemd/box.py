@@ -210,3 +210,9 @@ def remove_groups(group):
         except OSError:
             return False
     return True
+
+
+def rows(box, query):
+    """What a query of the service's inbox gives."""
+    found = box.run("sqlite3", "-json", "-readonly", "/var/lib/vodhook/inbox.db", query).stdout
+    return [tuple(row.values()) for row in json.loads(found or "[]")]

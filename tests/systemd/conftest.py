@@ -7,7 +7,11 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(__file__))
 
-from box import Box, make, why_not  # noqa: E402
+from box import TREE, Box, make, set_netns, why_not  # noqa: E402
+
+sys.path.insert(0, str(TREE / "tests/fakevod"))
+import fakevod  # noqa: E402
+
 
 @pytest.fixture(scope="session")
 def stage(tmp_path_factory):
@@ -41,6 +45,27 @@ def box(bare_box):
     """The same with the service running."""
     bare_box.systemctl("enable", "--now", "vodhook")
     return bare_box
+
+
+@pytest.fixture(scope="module")
+def vod(box):
+    """A VOD of our own in the box's network, and the settings to use it."""
+    own = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    try:
+        set_netns(box.netns)
+        service = fakevod.FakeVod(long_poll=1, rate=10 ** 6)
+    finally:
+        set_netns(own)
+        os.close(own)
+    store = box.root / "etc/credstore"
+    store.mkdir(exist_ok=True)
+    for name, value in ("secret-id", service.secret_id), ("secret-key", service.secret_key):
+        key = store / f"vodhook.{name}"
+        key.touch(mode=0o600)
+        key.write_text(value + "\n")
+    (box.root / "etc/vodhook.conf").write_text(f"endpoint = {service.endpoint}\n")
+    yield service
+    service.close()
 
 
 @pytest.fixture(autouse=True)

@@ -1,12 +1,10 @@
 """vodhook-reconcile.timer and .service on a real systemd, beside the listener on one inbox."""
 
-import json
-import os
 import sys
 
 import pytest
 
-from box import TREE, set_netns, wait_for
+from box import TREE, rows, wait_for
 
 sys.path.insert(0, str(TREE / "tests/fakevod"))
 import fakevod  # noqa: E402
@@ -16,31 +14,9 @@ FIRST = 5285890784000000000
 HOUR = 3600
 
 
-@pytest.fixture(scope="module")
-def vod(box):
-    """A VOD of our own in the box's network, and the settings to use it."""
-    own = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-    try:
-        set_netns(box.netns)
-        service = fakevod.FakeVod(long_poll=1, rate=10 ** 6)
-    finally:
-        set_netns(own)
-        os.close(own)
-    service.config["UploadMediaCompleteEventSwitch"] = "ON"
-    store = box.root / "etc/credstore"
-    store.mkdir(exist_ok=True)
-    for name, value in ("secret-id", service.secret_id), ("secret-key", service.secret_key):
-        key = store / f"vodhook.{name}"
-        key.touch(mode=0o600)
-        key.write_text(value + "\n")
-    (box.root / "etc/vodhook.conf").write_text(f"endpoint = {service.endpoint}\n")
-    yield service
-    service.close()
-
-
-def rows(box, query):
-    found = box.run("sqlite3", "-json", "-readonly", "/var/lib/vodhook/inbox.db", query).stdout
-    return [tuple(row.values()) for row in json.loads(found or "[]")]
+@pytest.fixture(scope="module", autouse=True)
+def uploads_are_told(vod):
+    vod.config["UploadMediaCompleteEventSwitch"] = "ON"
 
 
 def test_the_service_records_what_never_came(box, vod):
